@@ -1,0 +1,258 @@
+"""Every error the service can answer with, as one tree; knows codes and sentences, never HTTP statuses.
+
+WeighbridgeError
+├── InputError             something in what was uploaded; the same bytes will fail again
+│   ├── UnknownFormat      no reader recognises the content
+│   ├── MalformedFile      the format's own rules are broken, at a place we can name
+│   │   ├── TruncatedFile
+│   │   └── InconsistentArchive   two readers of this container would see different contents
+│   ├── EncryptedFile
+│   ├── UnsupportedFeature valid, but a variant we do not read
+│   ├── LimitExceeded      larger, deeper or more than a named limit
+│   └── InvalidSpec        an architecture spec that cannot be built; `pointer` names the field
+├── RequestError           how it was sent: cut short, stalled, too large, wrong fields
+├── WorkerError            the confined process did not answer: time, memory, crash
+└── ServiceError           our side: not ready, overloaded, disk full, an extra is not installed
+
+An error crosses the wall as its `code` and fields (`to_info`, `from_info`), never as an object.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error as data: what crosses the wall, is stored with a job and becomes a problem document.
+
+    Attributes:
+        code: Stable identifier, snake_case.
+        detail: One sentence for the user: what is wrong.
+        member: Archive member, file of a multi-file upload, or HDF5 path where it broke.
+        offset: Byte offset within `member` (or within the file when there is no member).
+        pointer: JSON pointer or spec path (`layers[3].units`) of the offending field.
+        hint: What the user can do about it.
+        extra: Further machine-readable facts, such as the limit and the value that met it.
+    """
+
+    code: str
+    detail: str
+    member: str | None = None
+    offset: int | None = None
+    pointer: str | None = None
+    hint: str | None = None
+    extra: dict[str, Any] = {}
+
+
+class WeighbridgeError(Exception):
+    """Base of the tree. `code` is stable; `detail` is a sentence from the user's side."""
+
+    code: ClassVar[str] = "internal_error"
+    hint: ClassVar[str | None] = None
+
+    def __init__(  # noqa: PLR0913 - each field answers its own question: what, where, what to do
+        self,
+        detail: str,
+        *,
+        member: str | None = None,
+        offset: int | None = None,
+        pointer: str | None = None,
+        hint: str | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.info = ErrorInfo(
+            code=self.code, detail=detail, member=member, offset=offset,
+            pointer=pointer, hint=hint or type(self).hint, extra=extra,
+        )
+
+    def within(self, member: str) -> WeighbridgeError:
+        """The same error, placed inside `member` (outer containers prefix inner ones with `!/`)."""
+        inner = self.info.member
+        self.info = msgspec.structs.replace(self.info, member=f"{member}!/{inner}" if inner else member)
+        return self
+
+
+class InputError(WeighbridgeError):
+    """The uploaded content is at fault."""
+
+    code = "invalid_input"
+
+
+class UnknownFormat(InputError):
+    """No reader recognises the content; `extra["looks_like"]` says what it resembles."""
+
+    code = "unknown_format"
+    hint = "GET /v1/formats lists what is read. Send the model file itself, not a pointer or a page about it."
+
+
+class MalformedFile(InputError):
+    """The content breaks its format's rules at `member`/`offset`."""
+
+    code = "malformed_file"
+    hint = "Export or download the file again and compare its checksum with the publisher's."
+
+
+class TruncatedFile(MalformedFile):
+    """The content ends before its own header says it should."""
+
+    code = "truncated_file"
+    hint = "The file is shorter than its header says: the download or copy was probably cut. Fetch it again."
+
+
+class InconsistentArchive(MalformedFile):
+    """An archive that two readers would understand differently (overlaps, doubled names, lying sizes)."""
+
+    code = "inconsistent_archive"
+    hint = "Repack the archive with a standard tool; different programs would read different contents from it."
+
+
+class EncryptedFile(InputError):
+    """The content is encrypted."""
+
+    code = "encrypted_file"
+    hint = "Decrypt the file and upload it again; no password is ever asked for."
+
+
+class UnsupportedFeature(InputError):
+    """A valid file that uses a variant no reader here understands."""
+
+    code = "unsupported_feature"
+
+
+class LimitExceeded(InputError):
+    """A named limit was met; `extra` holds `limit`, `maximum` and, where known, `value`."""
+
+    code = "limit_exceeded"
+
+    def __init__(self, limit: str, maximum: int, detail: str, *, value: int | None = None, **where: Any) -> None:
+        known = {} if value is None else {"value": value}
+        super().__init__(detail, limit=limit, maximum=maximum, **known, **where)
+
+
+class InvalidSpec(InputError):
+    """An architecture spec that cannot be built; `pointer` names the layer and argument."""
+
+    code = "invalid_spec"
+
+
+class MalformedJson(InputError):
+    """The body is not the JSON it claims to be; `offset` says where."""
+
+    code = "malformed_json"
+
+
+class RequestError(WeighbridgeError):
+    """The request, rather than the file in it, is at fault."""
+
+    code = "bad_request"
+
+
+class NothingUploaded(RequestError):
+    """No file and no spec in the request."""
+
+    code = "nothing_uploaded"
+    hint = "Send -F file=@model.keras, a raw body with ?filename=, or a JSON spec as application/json."
+
+
+class UploadCut(RequestError):
+    """The body ended before its announced length."""
+
+    code = "upload_cut"
+    hint = "Nothing was kept. Send the upload again."
+
+
+class UploadStalled(RequestError):
+    """The client sent slower than the minimum rate, or nothing for too long."""
+
+    code = "upload_stalled"
+    hint = "Nothing was kept. Send the upload again over a faster connection."
+
+
+class UploadTooLarge(RequestError):
+    """The body is larger than the service takes."""
+
+    code = "upload_too_large"
+
+
+class NotFound(RequestError):
+    """No such resource."""
+
+    code = "not_found"
+
+
+class WorkerError(WeighbridgeError):
+    """The confined process did not come back with an answer."""
+
+    code = "worker_failed"
+
+
+class WorkerTimeout(WorkerError):
+    """The analysis ran past its deadline and was killed."""
+
+    code = "worker_timeout"
+    hint = "The file takes unusually long to read. If it is genuine, ask the operator to raise the limit."
+
+
+class WorkerCrashed(WorkerError):
+    """The confined process died; `extra["signal"]` or `extra["status"]` says how."""
+
+    code = "worker_crashed"
+    hint = "The file made a parser crash; nothing else was affected. It is probably damaged."
+
+
+class WorkerOutOfMemory(WorkerError):
+    """The confined process needed more memory than an analysis may have."""
+
+    code = "worker_out_of_memory"
+    hint = "The file needs more memory than one analysis may use. If it is genuine, ask the operator to raise the limit."
+
+
+class ServiceError(WeighbridgeError):
+    """Our side; the same request may succeed later or on another installation."""
+
+    code = "service_error"
+
+
+class FrameworkMissing(ServiceError):
+    """The installation has no worker for the framework that only can answer."""
+
+    code = "framework_missing"
+
+
+class WorkerUnavailable(ServiceError):
+    """The warm process of a kind is not running (yet)."""
+
+    code = "worker_unavailable"
+    hint = "Try again in a few seconds; /readyz tells when the workers are warm."
+
+
+class Overloaded(ServiceError):
+    """More uploads or jobs at once than the service takes."""
+
+    code = "overloaded"
+    hint = "Try again after the time in Retry-After."
+
+
+class StorageFull(ServiceError):
+    """No room for the upload on the service's disk."""
+
+    code = "storage_full"
+
+
+def _tree(root: type[WeighbridgeError]) -> list[type[WeighbridgeError]]:
+    return [root, *(found for child in root.__subclasses__() for found in _tree(child))]
+
+
+BY_CODE: dict[str, type[WeighbridgeError]] = {kind.code: kind for kind in _tree(WeighbridgeError)}
+
+
+def from_info(info: ErrorInfo) -> WeighbridgeError:
+    """Raise-able error from its data; an unknown code becomes the base error."""
+    kind = BY_CODE.get(info.code, WeighbridgeError)
+    error = kind.__new__(kind)
+    Exception.__init__(error, info.detail)
+    error.info = info
+    return error

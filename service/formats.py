@@ -1,0 +1,156 @@
+"""What a reader must offer, what it is given, and what content looks like at first sight. Reads no format itself.
+
+A reader is a module in `service/readers/` with `FORMAT: Format`, `accept(probe) -> bool` and
+`read(upload) -> Model | BuildRequest`. `accept` decides by content only; names never decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from service.config import Limits
+from service.source import Meter, Source
+from service.tree import Model
+
+HEAD_BYTES = 8192
+"""How much of each file `accept` may see without asking for more: covers HDF5 user blocks up to 4096."""
+
+
+class Format(msgspec.Struct, frozen=True, kw_only=True):
+    """One format, for /v1/formats and docs/formats.md.
+
+    Attributes:
+        id: Stable, snake_case: what `report.model.format` says.
+        framework: keras or torch.
+        title: For people.
+        extensions: Usual endings, for information only.
+        reads: What is read from it.
+        leaves: What is not, and why.
+        priority: Readers are asked in ascending order; specific ones come first.
+    """
+
+    id: str
+    framework: str
+    title: str
+    extensions: tuple[str, ...]
+    reads: str
+    leaves: str = ""
+    priority: int = 100
+
+
+class Upload:
+    """What one analysis was given: one or more files by their (untrusted, relative) names."""
+
+    def __init__(self, parts: Mapping[str, Source], meter: Meter) -> None:
+        self.parts = dict(parts)
+        self.meter = meter
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of this analysis."""
+        return self.meter.limits
+
+    @property
+    def single(self) -> Source | None:
+        """The only file, or None when there are several."""
+        return next(iter(self.parts.values())) if len(self.parts) == 1 else None
+
+
+class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A reader's answer when only a framework can go on: data to build from, checked for size and depth.
+
+    `kind` is the worker kind; `spec` the architecture, JSON values only; `dialect` which builder reads it.
+    """
+
+    kind: Literal["keras", "torch"]
+    dialect: Literal["keras_config", "layer_list"]
+    spec: dict[str, Any]
+
+
+class Reader(Protocol):
+    """The shape of a module in `service/readers/`."""
+
+    FORMAT: Format
+
+    def accept(self, upload: Upload) -> bool:
+        """Whether the content is this format. Cheap; reads a header or an archive directory at most."""
+        ...
+
+    def read(self, upload: Upload) -> Model | BuildRequest:
+        """The model inside, or what a framework must build. Raises InputError only."""
+        ...
+
+
+_SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
+    (b"version https://git-lfs.github.com/spec/", 0, "a Git LFS pointer: the real file was never downloaded (git lfs pull)"),
+    (b"\x89PNG\r\n\x1a\n", 0, "a PNG picture"),
+    (b"\xff\xd8\xff", 0, "a JPEG picture"),
+    (b"GIF8", 0, "a GIF picture"),
+    (b"WEBP", 8, "a WebP picture"),
+    (b"%PDF-", 0, "a PDF document"),
+    (b"\x7fELF", 0, "an ELF program or library"),
+    (b"MZ", 0, "a Windows program"),
+    (b"7z\xbc\xaf\x27\x1c", 0, "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", 0, "a RAR archive"),
+    (b"\x1f\x8b", 0, "a gzip-compressed file"),
+    (b"BZh", 0, "a bzip2-compressed file"),
+    (b"\xfd7zXZ\x00", 0, "an xz-compressed file"),
+    (b"\x28\xb5\x2f\xfd", 0, "a Zstandard-compressed file"),
+    (b"SQLite format 3\x00", 0, "an SQLite database"),
+    (b"PAR1", 0, "a Parquet table"),
+    (b"GGUF", 0, "a GGUF model"),
+    (b"TFL3", 4, "a TensorFlow Lite model"),
+    (b"ET12", 4, "an ExecuTorch program"),
+    (b"PTMF", 4, "a PyTorch mobile flatbuffer"),
+    (b"\x93NUMPY", 0, "a NumPy array"),
+    (b"PK\x03\x04", 0, "a plain zip archive"),
+    (b"PK\x05\x06", 0, "an empty zip archive"),
+    (b"\x89HDF\r\n\x1a\n", 0, "an HDF5 file without Keras weights in it"),
+    (b"ustar", 257, "a plain tar archive"),
+    (b"#!", 0, "a script"),
+    (b"RIFF", 0, "a RIFF media file"),
+    (b"OggS", 0, "an Ogg media file"),
+    (b"ID3", 0, "an MP3 file"),
+)
+
+REFUSED_AT_SIGHT = frozenset(
+    text for _, _, text in _SIGNATURES
+    if any(word in text for word in ("picture", "pointer", "PDF", "program or", "Windows", "media", "MP3", "RAR", "7-Zip"))
+)
+"""Content that can never be a model for us, whatever follows: refused before anything is stored."""
+
+
+def looks_like(head: bytes) -> str:
+    """What the first bytes resemble, in words for a person; "nothing known" if nothing."""
+    if not head:
+        return "an empty file"
+    for signature, offset, text in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
+            return text
+    return _text_kind(head)
+
+
+def _text_kind(head: bytes) -> str:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:256].lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page (a download link often returns its web page)"
+    if start.startswith(b"<?xml") or start.startswith(b"<svg"):
+        return "an XML document"
+    if start[:1] in (b"{", b"["):
+        return "a JSON document that is not a known architecture"
+    if _is_text(head):
+        return "a text file"
+    return "binary data of no known format"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head[: len(head) // 2 * 2].decode("utf-8", errors="strict")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(character.isprintable() or character in "\r\n\t\f" for character in text)

@@ -1,0 +1,164 @@
+"""Bounded, counted, read-only views of the upload; every byte a reader sees passes here. Knows no format.
+
+A `Source` answers `read_at(offset, length)` exactly or raises `TruncatedFile`. Reads are counted in a `Meter`
+that all views of one upload share, so that `provenance.bytes_read` is true and a limit cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from service.config import Limits
+from service.errors import LimitExceeded, TruncatedFile
+
+
+class Meter:
+    """Counts what is read and inflated on behalf of one analysis, and holds it to the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.read = 0
+        self.inflated = 0
+
+    def add_read(self, length: int) -> None:
+        """Count `length` bytes read from the upload."""
+        self.read += length
+        if self.read > self.limits.read_bytes:
+            raise LimitExceeded("read_bytes", self.limits.read_bytes,
+                                "Describing this file would take reading more of it than one analysis may.")
+
+    def add_inflated(self, length: int) -> None:
+        """Count `length` bytes produced by decompression."""
+        self.inflated += length
+        if self.inflated > self.limits.inflated_bytes:
+            raise LimitExceeded("inflated_bytes", self.limits.inflated_bytes,
+                                "The compressed members unpack to more than one analysis may inflate.")
+
+
+class Source(Protocol):
+    """Random access to `size` bytes that do not change."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        ...
+
+    @property
+    def meter(self) -> Meter:
+        """Where this view counts its reads."""
+        ...
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes from `offset`; TruncatedFile if they are not all there."""
+        ...
+
+
+class FileSource:
+    """An upload through its open descriptor; the path is never used."""
+
+    def __init__(self, descriptor: int, meter: Meter) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+        self.meter = meter
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `Source.read_at`."""
+        check_range(self.size, offset, length)
+        self.meter.add_read(length)
+        data = os.pread(self._descriptor, length, offset)
+        while len(data) < length:  # pread may return less than asked, and never more than 2 GiB
+            more = os.pread(self._descriptor, length - len(data), offset + len(data))
+            if not more:
+                raise TruncatedFile("The file became shorter while it was read.", offset=offset + len(data))
+            data += more
+        return data
+
+
+class BytesSource:
+    """Bytes already in memory (a small inflated member, a test)."""
+
+    def __init__(self, data: bytes, meter: Meter) -> None:
+        self._data = data
+        self.size = len(data)
+        self.meter = meter
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `Source.read_at`. Not counted: whoever made the bytes has counted them."""
+        check_range(self.size, offset, length)
+        return self._data[offset : offset + length]
+
+
+class WindowSource:
+    """`length` bytes of another source, from `start`."""
+
+    def __init__(self, inner: Source, start: int, length: int) -> None:
+        check_range(inner.size, start, length)
+        self._inner = inner
+        self.start = start
+        self.size = length
+        self.meter = inner.meter
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `Source.read_at`; error offsets are relative to the window."""
+        check_range(self.size, offset, length)
+        return self._inner.read_at(self.start + offset, length)
+
+
+class SourceFile(io.RawIOBase):
+    """A source as a read-only binary file, for libraries that want one (h5py). Short reads only at the end."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; clamps below at 0 as a real file would refuse."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Current position."""
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer` as far as the source reaches."""
+        length = max(0, min(len(buffer), self._source.size - self._position))
+        if length:
+            buffer[:length] = self._source.read_at(self._position, length)
+        self._position += length
+        return length
+
+
+def check_range(size: int, offset: int, length: int) -> None:
+    """TruncatedFile unless `offset`..`offset + length` lies within `size` bytes."""
+    if offset < 0 or length < 0 or offset + length > size:
+        raise TruncatedFile(
+            f"Bytes {offset} to {offset + length} are needed, but there are only {size}.", offset=offset
+        )
+
+
+def head(source: Source, length: int) -> bytes:
+    """The first `length` bytes, or all of a shorter source."""
+    return source.read_at(0, min(length, source.size))
+
+
+def chunks(source: Source, size: int = 1 << 16) -> Iterator[bytes]:
+    """The whole source in pieces of at most `size` bytes."""
+    for offset in range(0, source.size, size):
+        yield source.read_at(offset, min(size, source.size - offset))
+
+
+Opener = Callable[[], Source]

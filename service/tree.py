@@ -1,0 +1,342 @@
+"""The frozen types of one analysis: what a model holds; knows no format, no framework and no HTTP.
+
+A reader or builder makes a `Model` once. Enrichers return a new one (`msgspec.structs.replace`); nothing
+mutates it. The parent adds what only it knows (file, confinement) and calls the result a `Report`.
+
+Three words are kept apart (see docs/report.md): a *parameter* learns by gradient (or would, once unfrozen);
+a *statistic* is kept beside them and learns by the forward pass or not at all (Keras: non-trainable weight of
+a BatchNormalization; PyTorch: buffer); an *optimizer* slot belongs to the optimizer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = "1.0"
+
+Shape = tuple[int | None, ...]
+"""Sizes along each axis; `None` where the size is not fixed (the batch axis is always `None`, never 1)."""
+
+Group = Literal["trainable", "frozen", "statistic", "unknown", "optimizer", "ema", "other"]
+"""trainable: learns by gradient. frozen: a parameter whose gradient is switched off. statistic: never learns by
+gradient. unknown: the file does not say. optimizer, ema, other: not part of the model's own parameters."""
+
+Source = Literal["recorded", "rule", "unknown"]
+"""recorded: the file says it. rule: follows from what the thing is. unknown: nobody can tell from this file."""
+
+Status = Literal["complete", "partial", "unavailable"]
+Severity = Literal["critical", "high", "medium", "low", "info"]
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every type here: immutable, keyword-only, strict when decoded."""
+
+
+class Location(Frozen):
+    """Where a weight's bytes lie. `offset` and `length` in bytes, within `member` if that is given."""
+
+    member: str | None = None
+    offset: int | None = None
+    length: int | None = None
+
+
+class Weight(Frozen):
+    """One stored or declared array.
+
+    Attributes:
+        name: The framework's own local name: `kernel`, `moving_mean`; `weight`, `running_mean`.
+        stored_as: The full key in the file: `layers/dense/vars/0`, `layer1.0.bn1.running_mean`; None in a spec.
+        role: One vocabulary across frameworks, see `service.vocabulary.ROLES`.
+        shape: Logical sizes; `()` for a scalar; None if the file does not tell.
+        dtype: `float32`, `bfloat16`, `int8` ...; None if unknown.
+        count: Logical number of elements, None if unknown.
+        stored_count: Elements as stored, where packing makes it differ from `count`; else None.
+        bytes: Stored size in bytes, None if unknown.
+        layout: Axis order in words of the field (`HWIO`, `OIHW`, `in-out`, `out-in`), None where it has none.
+        trainable: Whether gradient descent updates it as the model stands; None if unknown.
+        trainable_source: Why we say so.
+        tied_to: `layer path + separator + name` of the first weight that owns the same storage, else None.
+        persistent: False for a PyTorch buffer that `state_dict()` leaves out; None where the term has no meaning.
+    """
+
+    name: str
+    role: str
+    shape: Shape | None
+    dtype: str | None
+    count: int | None
+    group: Group
+    trainable: bool | None
+    trainable_source: Source
+    stored_as: str | None = None
+    stored_count: int | None = None
+    bytes: int | None = None
+    layout: str | None = None
+    tied_to: str | None = None
+    persistent: bool | None = None
+    location: Location | None = None
+
+
+class Term(Frozen):
+    """One factor or summand of a formula: `4`, "vectors of one value per feature"."""
+
+    symbol: str
+    meaning: str
+    value: int
+
+
+class Part(Frozen):
+    """A share of a layer's count: which weights, in which group, how many elements together."""
+
+    group: Group
+    names: tuple[str, ...]
+    count: int
+
+
+class Explanation(Frozen):
+    """Why a layer's count is what it is. `formula` ends in `= total` and evaluates to that total."""
+
+    formula: str
+    text: str
+    terms: tuple[Term, ...]
+    parts: tuple[Part, ...]
+    total: int
+    status: Status = "complete"
+    reference: str | None = None
+
+
+class Layer(Frozen):
+    """One layer or module.
+
+    Attributes:
+        path: Unique in the model. Keras: names joined by `/`; PyTorch: the dotted module path.
+        parent: Path of the layer that contains it, None at the top.
+        name: The last step of the path, as the user named it.
+        type: The framework's own class (`Conv2D`, `BatchNorm2d`); None where the file does not name it.
+        type_source: recorded, or rule where it was concluded from the weights' names and shapes.
+        module: Python module of the class as recorded, None if not.
+        kind: One vocabulary across frameworks, see `service.vocabulary.KINDS`.
+        custom: True if the class belongs to neither framework.
+        config: Hyper-parameters as stored (JSON values only).
+        trainable: The layer's own switch as recorded (Keras), else None.
+        input_shapes, output_shapes: One per input or output; None if unknown; batch axis is None.
+        inputs: Paths of the layers that feed it, () for an input, None if the file has no graph.
+        shared_with: Path of the first occurrence when the same layer object occurs again; its weights are
+            listed there only.
+        uses: How often the layer is called in the graph; None if there is no graph.
+    """
+
+    path: str
+    name: str
+    kind: str
+    type: str | None = None
+    type_source: Source = "recorded"
+    module: str | None = None
+    parent: str | None = None
+    custom: bool = False
+    config: dict[str, Any] = {}
+    trainable: bool | None = None
+    input_shapes: tuple[Shape, ...] | None = None
+    output_shapes: tuple[Shape, ...] | None = None
+    inputs: tuple[str, ...] | None = None
+    shared_with: str | None = None
+    uses: int | None = None
+    weights: tuple[Weight, ...] = ()
+    counts: Counts | None = None
+    explanation: Explanation | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Counts(Frozen):
+    """Elements of one layer's own weights by group; None where a weight's size is unknown."""
+
+    parameters: int | None
+    trainable: int | None
+    frozen: int | None
+    statistics: int | None
+    unknown: int | None
+
+
+class State(Frozen):
+    """What a checkpoint holds beside the model: optimizer slots, an EMA copy, a scheduler, other tensors.
+
+    Attributes:
+        name: The key it is stored under (`optimizer`, `ema`, `lr_schedulers[0]`).
+        group: What it is.
+        type: Class, where recorded (`Adam`).
+        config: Its plain values (learning rate, epoch ...), JSON only.
+        weights: Its arrays.
+    """
+
+    name: str
+    group: Literal["optimizer", "ema", "scheduler", "other"]
+    type: str | None = None
+    config: dict[str, Any] = {}
+    weights: tuple[Weight, ...] = ()
+
+
+class Bytes(Frozen):
+    """Stored sizes in bytes; None where a weight's size is unknown."""
+
+    total: int | None
+    trainable: int | None
+    frozen: int | None
+    statistics: int | None
+    unknown: int | None
+    optimizer: int | None
+    ema: int | None
+    other: int | None
+    by_dtype: dict[str, int]
+
+
+class Totals(Frozen):
+    """Elements by group over unique weights (a tied or shared weight counts once).
+
+    `parameters` = trainable + frozen + unknown. `parameters_with_repeats` counts tied weights each time they
+    occur. A value is None, and `status` not complete, where it cannot be known; `reason` says why.
+    """
+
+    parameters: int | None
+    trainable: int | None
+    frozen: int | None
+    statistics: int | None
+    unknown: int | None
+    optimizer: int | None
+    ema: int | None
+    other: int | None
+    parameters_with_repeats: int | None
+    bytes: Bytes
+    status: Status = "complete"
+    reason: str | None = None
+
+
+class ToolCount(Frozen):
+    """The number a well-known tool prints for this model, so that people find the one they saw."""
+
+    tool: str
+    label: str
+    value: int | None
+    status: Status = "complete"
+    note: str | None = None
+
+
+class Danger(Frozen):
+    """Something in the file that could run code or reach outside it when a framework loads it. Never executed.
+
+    Attributes:
+        code: Stable identifier (`pickle_global`, `keras_lambda`, `hdf5_external_link` ...).
+        severity: How bad it is if the file is loaded without care.
+        what: One sentence.
+        path: Layer path or object path, where it has one.
+        member, offset: Where in the file.
+        detail: The thing itself, shortened and escaped.
+        reference: CVE or documentation.
+    """
+
+    code: str
+    severity: Severity
+    what: str
+    path: str | None = None
+    member: str | None = None
+    offset: int | None = None
+    detail: str | None = None
+    reference: str | None = None
+
+
+class Finding(Frozen):
+    """Something worth knowing about the model itself. Never mixed into the facts."""
+
+    rule: str
+    severity: Severity
+    what: str
+    why: str | None = None
+    action: str | None = None
+    path: str | None = None
+    reference: str | None = None
+
+
+class ModelInfo(Frozen):
+    """What the file is. `format` is the id of `service.formats.Format`; `framework` one of keras, torch."""
+
+    format: str
+    framework: str
+    name: str | None = None
+    type: str | None = None
+    format_version: str | None = None
+    framework_version: str | None = None
+    producer: str | None = None
+    members: tuple[str, ...] = ()
+    tags: dict[str, Any] = {}
+    sha256: str | None = None
+    blake3: str | None = None
+    bytes: int | None = None
+
+
+class Model(Frozen):
+    """What a reader or builder returns, and what crosses the wall.
+
+    Attributes:
+        layers: Execution order where the file has one, else storage order; parents before children.
+        states: What is stored beside the model.
+        complete: False where the upload left out what the answer would need; `notes` say what.
+        notes: Sentences on what is partial or ambiguous and why.
+    """
+
+    info: ModelInfo
+    layers: tuple[Layer, ...]
+    states: tuple[State, ...] = ()
+    security: tuple[Danger, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    complete: bool = True
+    notes: tuple[str, ...] = ()
+    totals: Totals | None = None
+    counted_as: tuple[ToolCount, ...] = ()
+
+
+class Confinement(Frozen):
+    """Which layers of the wall stood while the upload was read."""
+
+    confined: bool
+    layers: dict[str, bool]
+
+
+class Provenance(Frozen):
+    """How the answer came about."""
+
+    reader: str
+    method: Literal["static", "framework"]
+    version: str
+    seconds: float
+    bytes_read: int | None
+    confinement: Confinement
+    framework_version: str | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Report(Frozen):
+    """The answer to a user: JSON of this type is what is stored and served."""
+
+    schema_version: str
+    model: ModelInfo
+    complete: bool
+    layers: tuple[Layer, ...]
+    totals: Totals
+    counted_as: tuple[ToolCount, ...]
+    states: tuple[State, ...]
+    security: tuple[Danger, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    provenance: Provenance
+
+
+def element_count(shape: Shape | None) -> int | None:
+    """Product of the sizes of `shape`; 1 for a scalar; None if any size is unknown."""
+    if shape is None:
+        return None
+    total = 1
+    for size in shape:
+        if size is None:
+            return None
+        total *= size
+    return total
