@@ -65,8 +65,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """SQLAlchemy URL; empty means SQLite in `data_dir`."""
     max_upload_bytes: int = 16 * GIB
     max_upload_parts: int = 200
-    max_concurrent_uploads: int = 12
-    """Per web worker; the rest of its threads stay free for health checks and answers."""
+    max_concurrent_uploads: int = 24
+    """Per web worker; beyond it an upload is answered 503 and Retry-After."""
+    max_waiting: int = 32
+    """Requests per web worker that may wait for an analysis at once; beyond it they are answered without waiting."""
+    spare_threads: int = 8
+    """Threads per web worker that neither uploads nor waiting may take: health checks and short answers."""
     min_upload_rate: int = 1024
     """Bytes per second below which a client counts as stalled, measured over `stall_seconds`."""
     stall_seconds: float = 20.0

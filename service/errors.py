@@ -52,7 +52,7 @@ class WeighbridgeError(Exception):
     code: ClassVar[str] = "internal_error"
     hint: ClassVar[str | None] = None
 
-    def __init__(  # noqa: PLR0913 - each field answers its own question: what, where, what to do
+    def __init__(
         self,
         detail: str,
         *,
@@ -64,8 +64,13 @@ class WeighbridgeError(Exception):
     ) -> None:
         super().__init__(detail)
         self.info = ErrorInfo(
-            code=self.code, detail=detail, member=member, offset=offset,
-            pointer=pointer, hint=hint or type(self).hint, extra=extra,
+            code=self.code,
+            detail=detail,
+            member=member,
+            offset=offset,
+            pointer=pointer,
+            hint=hint or type(self).hint,
+            extra=extra,
         )
 
     def within(self, member: str) -> WeighbridgeError:
@@ -183,6 +188,37 @@ class NotFound(RequestError):
     code = "not_found"
 
 
+class MethodNotAllowed(RequestError):
+    """The resource exists, the method does not."""
+
+    code = "method_not_allowed"
+
+
+class NotAcceptable(RequestError):
+    """None of the representations the client would take can be made."""
+
+    code = "not_acceptable"
+
+
+class NotFinished(RequestError):
+    """The analysis has no report (yet)."""
+
+    code = "not_finished"
+    hint = "Ask again with ?wait=60 on the analysis, or look at its state."
+
+
+class Cancelled(RequestError):
+    """The analysis was deleted while it was waited for."""
+
+    code = "cancelled"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is of a type, or in an encoding, that is not taken."""
+
+    code = "unsupported_media_type"
+
+
 class WorkerError(WeighbridgeError):
     """The confined process did not come back with an answer."""
 
@@ -207,7 +243,9 @@ class WorkerOutOfMemory(WorkerError):
     """The confined process needed more memory than an analysis may have."""
 
     code = "worker_out_of_memory"
-    hint = "The file needs more memory than one analysis may use. If it is genuine, ask the operator to raise the limit."
+    hint = (
+        "The file needs more memory than one analysis may use. If it is genuine, ask the operator to raise the limit."
+    )
 
 
 class ServiceError(WeighbridgeError):
@@ -240,6 +278,13 @@ class StorageFull(ServiceError):
     """No room for the upload on the service's disk."""
 
     code = "storage_full"
+
+
+class InputLost(ServiceError):
+    """The stored upload of an accepted analysis is gone or damaged."""
+
+    code = "input_lost"
+    hint = "Send the upload again."
 
 
 def _tree(root: type[WeighbridgeError]) -> list[type[WeighbridgeError]]:

@@ -85,7 +85,11 @@ class Reader(Protocol):
 
 
 _SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
-    (b"version https://git-lfs.github.com/spec/", 0, "a Git LFS pointer: the real file was never downloaded (git lfs pull)"),
+    (
+        b"version https://git-lfs.github.com/spec/",
+        0,
+        "a Git LFS pointer: the real file was never downloaded (git lfs pull)",
+    ),
     (b"\x89PNG\r\n\x1a\n", 0, "a PNG picture"),
     (b"\xff\xd8\xff", 0, "a JPEG picture"),
     (b"GIF8", 0, "a GIF picture"),
@@ -117,8 +121,11 @@ _SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
 )
 
 REFUSED_AT_SIGHT = frozenset(
-    text for _, _, text in _SIGNATURES
-    if any(word in text for word in ("picture", "pointer", "PDF", "program or", "Windows", "media", "MP3", "RAR", "7-Zip"))
+    text
+    for _, _, text in _SIGNATURES
+    if any(
+        word in text for word in ("picture", "pointer", "PDF", "program or", "Windows", "media", "MP3", "RAR", "7-Zip")
+    )
 )
 """Content that can never be a model for us, whatever follows: refused before anything is stored."""
 

@@ -42,7 +42,10 @@ def json_value(value: Any, depth: int = 0) -> Any:
 def _container(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         items = list(value.items())[:MAX_ITEMS]
-        return {text(key if isinstance(key, str) else repr(key)[:MAX_TEXT]): json_value(item, depth + 1) for key, item in items}
+        return {
+            text(key if isinstance(key, str) else repr(key)[:MAX_TEXT]): json_value(item, depth + 1)
+            for key, item in items
+        }
     if isinstance(value, (list, tuple)):
         return [json_value(item, depth + 1) for item in value[:MAX_ITEMS]]
     if isinstance(value, (set, frozenset)):

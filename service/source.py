@@ -27,15 +27,21 @@ class Meter:
         """Count `length` bytes read from the upload."""
         self.read += length
         if self.read > self.limits.read_bytes:
-            raise LimitExceeded("read_bytes", self.limits.read_bytes,
-                                "Describing this file would take reading more of it than one analysis may.")
+            raise LimitExceeded(
+                "read_bytes",
+                self.limits.read_bytes,
+                "Describing this file would take reading more of it than one analysis may.",
+            )
 
     def add_inflated(self, length: int) -> None:
         """Count `length` bytes produced by decompression."""
         self.inflated += length
         if self.inflated > self.limits.inflated_bytes:
-            raise LimitExceeded("inflated_bytes", self.limits.inflated_bytes,
-                                "The compressed members unpack to more than one analysis may inflate.")
+            raise LimitExceeded(
+                "inflated_bytes",
+                self.limits.inflated_bytes,
+                "The compressed members unpack to more than one analysis may inflate.",
+            )
 
 
 class Source(Protocol):

@@ -34,7 +34,7 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of every type here: immutable, keyword-only, strict when decoded."""
 
 
-class Location(Frozen):
+class Location(Frozen, frozen=True, kw_only=True):
     """Where a weight's bytes lie. `offset` and `length` in bytes, within `member` if that is given."""
 
     member: str | None = None
@@ -42,7 +42,7 @@ class Location(Frozen):
     length: int | None = None
 
 
-class Weight(Frozen):
+class Weight(Frozen, frozen=True, kw_only=True):
     """One stored or declared array.
 
     Attributes:
@@ -78,7 +78,7 @@ class Weight(Frozen):
     location: Location | None = None
 
 
-class Term(Frozen):
+class Term(Frozen, frozen=True, kw_only=True):
     """One factor or summand of a formula: `4`, "vectors of one value per feature"."""
 
     symbol: str
@@ -86,7 +86,7 @@ class Term(Frozen):
     value: int
 
 
-class Part(Frozen):
+class Part(Frozen, frozen=True, kw_only=True):
     """A share of a layer's count: which weights, in which group, how many elements together."""
 
     group: Group
@@ -94,7 +94,7 @@ class Part(Frozen):
     count: int
 
 
-class Explanation(Frozen):
+class Explanation(Frozen, frozen=True, kw_only=True):
     """Why a layer's count is what it is. `formula` ends in `= total` and evaluates to that total."""
 
     formula: str
@@ -106,7 +106,7 @@ class Explanation(Frozen):
     reference: str | None = None
 
 
-class Layer(Frozen):
+class Layer(Frozen, frozen=True, kw_only=True):
     """One layer or module.
 
     Attributes:
@@ -148,7 +148,7 @@ class Layer(Frozen):
     notes: tuple[str, ...] = ()
 
 
-class Counts(Frozen):
+class Counts(Frozen, frozen=True, kw_only=True):
     """Elements of one layer's own weights by group; None where a weight's size is unknown."""
 
     parameters: int | None
@@ -158,7 +158,7 @@ class Counts(Frozen):
     unknown: int | None
 
 
-class State(Frozen):
+class State(Frozen, frozen=True, kw_only=True):
     """What a checkpoint holds beside the model: optimizer slots, an EMA copy, a scheduler, other tensors.
 
     Attributes:
@@ -176,7 +176,7 @@ class State(Frozen):
     weights: tuple[Weight, ...] = ()
 
 
-class Bytes(Frozen):
+class Bytes(Frozen, frozen=True, kw_only=True):
     """Stored sizes in bytes; None where a weight's size is unknown."""
 
     total: int | None
@@ -190,7 +190,7 @@ class Bytes(Frozen):
     by_dtype: dict[str, int]
 
 
-class Totals(Frozen):
+class Totals(Frozen, frozen=True, kw_only=True):
     """Elements by group over unique weights (a tied or shared weight counts once).
 
     `parameters` = trainable + frozen + unknown. `parameters_with_repeats` counts tied weights each time they
@@ -211,7 +211,7 @@ class Totals(Frozen):
     reason: str | None = None
 
 
-class ToolCount(Frozen):
+class ToolCount(Frozen, frozen=True, kw_only=True):
     """The number a well-known tool prints for this model, so that people find the one they saw."""
 
     tool: str
@@ -221,7 +221,7 @@ class ToolCount(Frozen):
     note: str | None = None
 
 
-class Danger(Frozen):
+class Danger(Frozen, frozen=True, kw_only=True):
     """Something in the file that could run code or reach outside it when a framework loads it. Never executed.
 
     Attributes:
@@ -244,7 +244,7 @@ class Danger(Frozen):
     reference: str | None = None
 
 
-class Finding(Frozen):
+class Finding(Frozen, frozen=True, kw_only=True):
     """Something worth knowing about the model itself. Never mixed into the facts."""
 
     rule: str
@@ -256,7 +256,7 @@ class Finding(Frozen):
     reference: str | None = None
 
 
-class ModelInfo(Frozen):
+class ModelInfo(Frozen, frozen=True, kw_only=True):
     """What the file is. `format` is the id of `service.formats.Format`; `framework` one of keras, torch."""
 
     format: str
@@ -273,7 +273,7 @@ class ModelInfo(Frozen):
     bytes: int | None = None
 
 
-class Model(Frozen):
+class Model(Frozen, frozen=True, kw_only=True):
     """What a reader or builder returns, and what crosses the wall.
 
     Attributes:
@@ -294,14 +294,14 @@ class Model(Frozen):
     counted_as: tuple[ToolCount, ...] = ()
 
 
-class Confinement(Frozen):
+class Confinement(Frozen, frozen=True, kw_only=True):
     """Which layers of the wall stood while the upload was read."""
 
     confined: bool
     layers: dict[str, bool]
 
 
-class Provenance(Frozen):
+class Provenance(Frozen, frozen=True, kw_only=True):
     """How the answer came about."""
 
     reader: str
@@ -314,7 +314,7 @@ class Provenance(Frozen):
     peak_memory_bytes: int | None = None
 
 
-class Report(Frozen):
+class Report(Frozen, frozen=True, kw_only=True):
     """The answer to a user: JSON of this type is what is stored and served."""
 
     schema_version: str

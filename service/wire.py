@@ -16,7 +16,7 @@ from service.formats import BuildRequest
 from service.tree import Frozen, Model
 
 
-class Task(Frozen):
+class Task(Frozen, frozen=True, kw_only=True):
     """What a child is asked to do with the descriptors that come with it.
 
     work `read`: `parts` name the upload's files, one descriptor each, in order.
@@ -29,7 +29,7 @@ class Task(Frozen):
     limits: Limits = Limits()
 
 
-class Answer(Frozen):
+class Answer(Frozen, frozen=True, kw_only=True):
     """Exactly one of `model`, `build`, `error`, `probes`, with what the child measured about itself.
 
     `bytes_read`: from the upload; `seconds`: inside the child; `probes`: self-test name -> stopped as it must be.
@@ -45,13 +45,47 @@ class Answer(Frozen):
     seconds: float = 0.0
 
 
+class Ended(Frozen, frozen=True, kw_only=True):
+    """How a child ended, told by the warm process that forked it.
+
+    `status`: exit code, or minus the signal that killed it. `peak_memory_bytes`: its largest resident set.
+    """
+
+    status: int
+    peak_memory_bytes: int
+
+
+class Warm(Frozen, frozen=True, kw_only=True):
+    """A warm process says that it is ready, and what its rehearsal showed.
+
+    `layers`: layer of confinement -> put on without error; `probes`: self-test name -> stopped as it must be.
+    """
+
+    framework_version: str | None
+    layers: dict[str, bool]
+    probes: dict[str, bool]
+    landlock_abi: int
+
+
+TASK_BYTES = 128 << 10
+"""Largest task: one packet of a Unix socket, well below the kernel's default send buffer of 208 KiB."""
+MAX_FILES = 250
+"""Most upload files of one task: the kernel passes at most 253 descriptors at once, one is the answer's."""
+
+STARTED = b"started"
+"""The warm process's word, with the child's pidfd, that a task is in a child's hands."""
+LAYER_FAILED = 100
+"""A child exits with this plus the number of the layer that it could not put on, before it has read anything."""
+
 _encoder = msgspec.json.Encoder()
 _answer_decoder = msgspec.json.Decoder(Answer)
 _task_decoder = msgspec.json.Decoder(Task)
 _build_decoder = msgspec.json.Decoder(BuildRequest)
+_ended_decoder = msgspec.json.Decoder(Ended)
+_warm_decoder = msgspec.json.Decoder(Warm)
 
 
-def encode(message: Task | Answer | BuildRequest) -> bytes:
+def encode(message: Task | Answer | BuildRequest | Ended | Warm) -> bytes:
     """JSON bytes of a message."""
     return _encoder.encode(message)
 
@@ -64,6 +98,16 @@ def decode_task(data: bytes) -> Task:
 def decode_build(data: bytes) -> BuildRequest:
     """A build request, written by a reader and passed on by the trusted side."""
     return _build_decoder.decode(data)
+
+
+def decode_ended(data: bytes) -> Ended:
+    """How a child ended, from the warm process."""
+    return _ended_decoder.decode(data)
+
+
+def decode_warm(data: bytes) -> Warm:
+    """What a warm process says of itself."""
+    return _warm_decoder.decode(data)
 
 
 def decode_answer(untrusted_answer: bytes) -> Answer:

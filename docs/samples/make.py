@@ -1,0 +1,68 @@
+"""Makes the sample files beside it; runs under the interpreter of the framework that it is told.
+
+    python docs/samples/make.py keras docs/samples
+    python docs/samples/make.py torch docs/samples
+
+The same small digit classifier in both frameworks: one convolution, one batch normalisation, one dense layer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+CHANNELS, SIDE, CLASSES = 8, 16, 10
+
+
+def make_keras(folder: Path) -> None:
+    """`digits.keras` (trained one step, so with optimizer variables), `.h5`, `.weights.h5`, `.json`."""
+    import keras
+    import numpy
+
+    keras.utils.set_random_seed(7)
+    model = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 1)),
+            keras.layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="conv"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.MaxPooling2D(4, name="pool"),
+            keras.layers.Flatten(name="flatten"),
+            keras.layers.Dropout(0.25, name="dropout"),
+            keras.layers.Dense(CLASSES, activation="softmax", name="classes"),
+        ],
+        name="digits",
+    )
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    model.train_on_batch(numpy.zeros((2, SIDE, SIDE, 1)), numpy.zeros((2,)))
+    model.save(folder / "digits.keras")
+    model.save(folder / "digits.h5")
+    model.save_weights(folder / "digits.weights.h5")
+    (folder / "digits.json").write_text(json.dumps(json.loads(model.to_json()), indent=1) + "\n")
+
+
+def make_torch(folder: Path) -> None:
+    """`digits_state_dict.pt`, `digits_module.pt`, `digits_torchscript.pt`, `digits.pt2`."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(7)
+    model = nn.Sequential(
+        nn.Conv2d(1, CHANNELS, 3, padding="same"),
+        nn.ReLU(),
+        nn.BatchNorm2d(CHANNELS),
+        nn.MaxPool2d(4),
+        nn.Flatten(),
+        nn.Dropout(0.25),
+        nn.Linear(CHANNELS * (SIDE // 4) ** 2, CLASSES),
+    ).eval()
+    torch.save(model.state_dict(), folder / "digits_state_dict.pt")
+    torch.save(model, folder / "digits_module.pt")
+    torch.jit.script(model).save(str(folder / "digits_torchscript.pt"))
+    batch = torch.export.Dim("batch", min=2)
+    exported = torch.export.export(model, (torch.zeros(2, 1, SIDE, SIDE),), dynamic_shapes=({0: batch},))
+    torch.export.save(exported, folder / "digits.pt2")
+
+
+if __name__ == "__main__":
+    {"keras": make_keras, "torch": make_torch}[sys.argv[1]](Path(sys.argv[2]))

@@ -1,0 +1,96 @@
+"""Adds up a model's weights by group, once each; knows tied weights and states, no format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from service.enrich.counts import PARAMETER_GROUPS, add, elements
+from service.errors import LimitExceeded
+from service.tree import Bytes, Group, Model, Status, Totals, Weight
+
+MAX_ELEMENTS = 2**127
+"""Above this a total is an attack on whoever prints it, not a model."""
+
+
+def add_totals(model: Model) -> Model:
+    """`model` with `totals` over unique weights. LimitExceeded for totals beyond any model."""
+    held = [weight for layer in model.layers for weight in layer.weights]
+    unique = [weight for weight in held if weight.tied_to is None]
+    status, reason = _status(model, held)
+    known = status != "unavailable"
+    totals = Totals(
+        **{name: elements(unique, *groups) if known else None for name, groups in _OWN.items()},
+        optimizer=_in_states(model, "optimizer"),
+        ema=_in_states(model, "ema"),
+        other=_in_states(model, "scheduler", "other"),
+        parameters_with_repeats=elements(held, *PARAMETER_GROUPS) if known else None,
+        bytes=_bytes(model, unique, known=known),
+        status=status,
+        reason=reason,
+    )
+    if (totals.parameters or 0) + (totals.statistics or 0) > MAX_ELEMENTS:
+        raise LimitExceeded("elements", MAX_ELEMENTS, "The weights add up to more elements than any model has.")
+    return msgspec.structs.replace(model, totals=totals)
+
+
+_OWN: dict[str, tuple[Group, ...]] = {
+    "parameters": PARAMETER_GROUPS,
+    "trainable": ("trainable",),
+    "frozen": ("frozen",),
+    "statistics": ("statistic",),
+    "unknown": ("unknown",),
+}
+
+
+def _status(model: Model, held: Sequence[Weight]) -> tuple[Status, str | None]:
+    if not model.complete and not held:
+        return "unavailable", " ".join(model.notes) or "The upload holds no weights."
+    unsized = sum(weight.count is None for weight in held)
+    if unsized:
+        return "partial", f"{unsized} of {len(held)} weights have no size in this file."
+    if not model.complete:
+        return "partial", " ".join(model.notes) or "The upload is not complete."
+    return "complete", None
+
+
+def _state_weights(model: Model, groups: Iterable[str]) -> list[Weight]:
+    return [
+        weight for state in model.states if state.group in groups for weight in state.weights if weight.tied_to is None
+    ]
+
+
+def _in_states(model: Model, *groups: str) -> int | None:
+    return elements(_state_weights(model, groups))
+
+
+def _bytes(model: Model, unique: Sequence[Weight], *, known: bool) -> Bytes:
+    def of(*groups: Group) -> int | None:
+        return add(weight.bytes for weight in unique if weight.group in groups) if known else None
+
+    beside = {name: add(weight.bytes for weight in _state_weights(model, groups)) for name, groups in _BESIDE.items()}
+    own = {
+        "trainable": of("trainable"),
+        "frozen": of("frozen"),
+        "statistics": of("statistic"),
+        "unknown": of("unknown"),
+    }
+    return Bytes(
+        total=add([*own.values(), *beside.values()]),
+        **own,
+        **beside,
+        by_dtype=_by_dtype([*unique, *_state_weights(model, ("optimizer", "ema", "scheduler", "other"))]),
+    )
+
+
+_BESIDE = {"optimizer": ("optimizer",), "ema": ("ema",), "other": ("scheduler", "other")}
+
+
+def _by_dtype(weights: Iterable[Weight]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for weight in weights:
+        if weight.bytes is not None:
+            dtype = weight.dtype or "unknown"
+            sizes[dtype] = sizes.get(dtype, 0) + weight.bytes
+    return dict(sorted(sizes.items()))

@@ -1,0 +1,70 @@
+"""A report as CSV (RFC 4180), a row a weight, for spreadsheets and data frames."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from service.tree import Layer, Report, Weight
+from service.views.escape import cell
+
+COLUMNS = (
+    "layer_path",
+    "layer_type",
+    "layer_kind",
+    "weight",
+    "role",
+    "shape",
+    "dtype",
+    "count",
+    "bytes",
+    "group",
+    "trainable",
+    "trainable_source",
+    "tied_to",
+    "stored_as",
+)
+
+
+def render(report: Report) -> str:
+    """A header and a row for each weight of the model, then for each weight stored beside it."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(report))
+    return out.getvalue()
+
+
+def _rows(report: Report) -> Iterator[list[str]]:
+    for layer in report.layers:
+        for weight in layer.weights:
+            yield [*_layer_cells(layer), *_weight_cells(weight)]
+    for state in report.states:
+        for weight in state.weights:
+            yield [cell(state.name), cell(state.type or ""), state.group, *_weight_cells(weight)]
+
+
+def _layer_cells(layer: Layer) -> list[str]:
+    return [cell(layer.path), cell(layer.type or ""), layer.kind]
+
+
+def _weight_cells(weight: Weight) -> list[str]:
+    shape = "" if weight.shape is None else "x".join("?" if size is None else str(size) for size in weight.shape)
+    return [
+        cell(weight.name),
+        weight.role,
+        shape,
+        cell(weight.dtype or ""),
+        _number(weight.count),
+        _number(weight.bytes),
+        weight.group,
+        {True: "true", False: "false", None: ""}[weight.trainable],
+        weight.trainable_source,
+        cell(weight.tied_to or ""),
+        cell(weight.stored_as or ""),
+    ]
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,38 @@
+"""Settings: every one from the environment, typed, and a bad value named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.config import Limits, Settings, load
+
+
+def test_defaults_need_no_environment() -> None:
+    """An empty environment is a running installation."""
+    assert load({}) == Settings()
+
+
+def test_values_are_typed() -> None:
+    """Paths, numbers, booleans and limits."""
+    found = load({
+        "WEIGHBRIDGE_DATA_DIR": "/data", "WEIGHBRIDGE_JOB_THREADS": "4", "WEIGHBRIDGE_ALLOW_UNCONFINED": "1",
+        "WEIGHBRIDGE_STALL_SECONDS": "0.5", "WEIGHBRIDGE_LIMIT_SECONDS": "5", "OTHER": "x",
+    })  # fmt: skip
+    assert (found.data_dir, found.job_threads, found.allow_unconfined, found.stall_seconds) == (
+        Path("/data"),
+        4,
+        True,
+        0.5,
+    )
+    assert found.limits == Limits(seconds=5.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["WEIGHBRIDGE_JOB_THREADS", "WEIGHBRIDGE_LIMIT_LAYERS", "WEIGHBRIDGE_ALLOW_UNCONFINED"]
+)
+def test_a_bad_value_is_named(name: str) -> None:
+    """The operator reads which variable to mend."""
+    with pytest.raises(ValueError, match=f"{name}='many'"):
+        load({name: "many"})
