@@ -248,6 +248,12 @@ class WorkerOutOfMemory(WorkerError):
     )
 
 
+class WorkerCancelled(WorkerError):
+    """The analysis was called off and its process killed."""
+
+    code = "worker_cancelled"
+
+
 class ServiceError(WeighbridgeError):
     """Our side; the same request may succeed later or on another installation."""
 

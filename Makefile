@@ -1,0 +1,115 @@
+# Weighbridge: everything a person or CI runs. `make help` lists the targets.
+#
+# Three environments, one lock. `.venv` reads uploads and holds no framework; `.venv-keras` and `.venv-torch` only
+# build specs. Why: docs/decisions/0001-environments.md
+
+# 3.11 is the oldest that the code runs on, 3.13 the newest that the pinned TensorFlow has a build for.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+HOST ?= 127.0.0.1
+PORT ?= 8000
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+BIN := .venv/bin
+# -qq: only errors are worth a line. No prompt ever: CI has no standard input.
+PIP := -m pip install -qq --disable-pip-version-check --no-input
+# The project itself: never resolved, never fetched, built with the environment's own pinned setuptools.
+PROJECT := --no-deps --no-build-isolation --editable .
+INSTALLED := .venv/.installed .venv-keras/.installed .venv-torch/.installed
+
+.DELETE_ON_ERROR:
+.PHONY: help install serve test check bench samples lock clean
+.DEFAULT_GOAL := help
+
+help:  ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+install: $(INSTALLED)  ## make the three environments (done by the targets that need them)
+
+serve: install  ## start the service on HOST:PORT (127.0.0.1:8000)
+	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py service.wsgi:app
+
+test: install check  ## all checks and all tests; PYTEST_ARGS="-k zip" narrows them
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.installed  ## lint, types, and the import contract of the rooms
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: install .venv-torch/.bench  ## measure against what people do today; prints docs/performance.md's tables
+	@$(BIN)/python -m tests.bench.bench $(BENCH_ARGS)
+
+samples: install  ## write docs/samples anew, with both frameworks
+	@.venv-keras/bin/python docs/samples/make.py keras docs/samples
+	@.venv-torch/bin/python docs/samples/make.py torch docs/samples
+
+clean:  ## remove the environments and everything that was made or cached, but not var/ (the service's data)
+	@rm -rf .venv .venv-keras .venv-torch .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		build weighbridge.egg-info
+	@find service schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environments ------------------------------------------------------------------------------------------------
+
+.PHONY: python
+python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.13 found; name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "make: $(PYTHON) must be Python 3.11 to 3.13: the pinned TensorFlow has no build for others" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "make: $(PYTHON) lacks its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+
+# The mark is set last, so that a venv whose making was interrupted is made again.
+%/.made: | python
+	@$(PYTHON) -m venv --clear $(@D)
+	@touch $@
+
+.venv/.installed: pyproject.toml constraints.txt | .venv/.made
+	@echo "Installing the service into .venv ..."
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt setuptools
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+# TensorFlow asks for an older h5py than the lock holds for reading uploads; here it may choose its own, because this
+# environment never opens one.
+.venv-keras/constraints.txt: constraints.txt | .venv-keras/.made
+	@sed '/^h5py==/d' constraints.txt > $@
+
+.venv-keras/.framework: pyproject.toml .venv-keras/constraints.txt
+	@echo "Installing TensorFlow and Keras into .venv-keras (about 1.5 GB) ..."
+	@$(@D)/bin/python $(PIP) --constraint $(@D)/constraints.txt tensorflow-cpu keras msgspec numpy setuptools
+	@touch $@
+
+.venv-torch/.framework: pyproject.toml constraints.txt | .venv-torch/.made
+	@echo "Installing PyTorch into .venv-torch (about 1 GB) ..."
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt torch msgspec numpy setuptools
+	@touch $@
+
+# One after the other, also under -j: setuptools writes the same weighbridge.egg-info each time.
+.venv-keras/.installed: .venv-keras/.framework | .venv/.installed
+	@$(@D)/bin/python $(PIP) $(PROJECT)
+	@touch $@
+
+.venv-torch/.installed: .venv-torch/.framework | .venv-keras/.installed
+	@$(@D)/bin/python $(PIP) $(PROJECT)
+	@touch $@
+
+.venv-torch/.bench: .venv-torch/.framework
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt torchinfo
+	@touch $@
+
+# --- the lock ----------------------------------------------------------------------------------------------------
+
+# The newest that reads the public crash reproducers without crashing; TensorFlow's range ends before it.
+LOCKED_H5PY := 3.16.0
+
+lock: .cache/lock/.made  ## resolve all environments anew into constraints.txt
+	@.cache/lock/bin/python $(PIP) pip-tools
+	@.cache/lock/bin/pip-compile --quiet --upgrade --all-extras --strip-extras --allow-unsafe --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file .cache/lock/resolved.txt pyproject.toml
+	@{ echo '# Every package of every environment, resolved together by `make lock`. Versions only: no index, no address, no hash,'; \
+	   echo '# so that it holds wherever pip looks. h5py is set by hand: docs/decisions/0001-environments.md'; \
+	   sed -e '/^weighbridge/d' -e '/^#/d' -e '/^$$/d' -e 's/^h5py==.*/h5py==$(LOCKED_H5PY)/' -e 's/^\(torch==[0-9.]*\)+.*/\1/' \
+		.cache/lock/resolved.txt | LC_ALL=C sort; } > constraints.txt
+	@rm .cache/lock/resolved.txt

@@ -1,0 +1,203 @@
+"""Weights from the object tree of Keras 3 files (`layers/dense/vars/0`): which stored variable is which weight.
+
+Knows how Keras mirrors objects as groups and numbers their variables. Names come from class and arguments; where
+these do not fit what is stored, or are not there, the variables stay unnamed and a note says why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.catalog.keras_inner import FUSED_CELL, Inner, guessed_class, inner_layers
+from service.catalog.keras_variables import Variables, layout_of, own_variables, role_of
+from service.catalog.keras_weights import Owner, make_weight
+from service.parsers.hdf5 import Dataset, Group
+from service.parsers.hdf5_attributes import text_of
+from service.tree import Frozen, Weight
+
+VARIABLES = "vars"
+_TIED_KERNEL = "SpectralNormalization"
+"""Its own `kernel` is its inner layer's, stored twice."""
+
+
+class Named(Frozen):
+    """A layer to be read from a group.
+
+    `config` is None where there is none, so that names are a guess by class; `prefix` goes before names;
+    `trainable` is None where the file does not say.
+    """
+
+    class_name: str | None
+    config: dict[str, Any] | None
+    trainable: bool | None
+    prefix: str = ""
+
+
+class Reading:
+    """Collects the weights of one layer: `weights` in Keras' order, `notes` on what is ambiguous."""
+
+    def __init__(self, member: str | None) -> None:
+        self._member = member
+        self.weights: list[Weight] = []
+        self.notes: list[str] = []
+
+    def layer(self, group: Group, layer: Named, skip: str | None = None) -> None:
+        """Add the weights below `group`: the layer's own, then its inner layers', then what nobody asked for."""
+        self._own(group, layer, skip)
+        used = {VARIABLES}
+        for inner in _inner(layer):
+            found = _find(group, inner)
+            if found is not None:
+                used.add(found[0].split("/")[0])
+                self._inner(found[1], inner, layer)
+        for name, child in group.groups.items():
+            if name not in used:
+                self._stranger(name, child, layer, in_list=False)
+
+    def _inner(self, group: Group, inner: Inner, outer: Named) -> None:
+        name = group_name(group) or inner.name or inner.attributes[0]
+        switch = inner.config.get("trainable")
+        trainable = outer.trainable if switch is not False else False
+        visible = inner.visible and outer.class_name not in FUSED_CELL
+        self.layer(group, Named(class_name=inner.class_name, config=inner.config, trainable=trainable,
+                                prefix=f"{outer.prefix}{name}/" if visible else outer.prefix),
+                   skip="kernel" if outer.class_name == _TIED_KERNEL else None)
+
+    def _stranger(self, key: str, group: Group, outer: Named, in_list: bool) -> None:
+        """A layer nothing is known of but its group: of a custom layer, or of a list of layers in one."""
+        if VARIABLES not in group.children:
+            for name, child in group.groups.items():
+                self._stranger(name, child, outer, in_list=True)
+            return
+        name = group_name(group)
+        known_frozen = False if outer.trainable is False else None
+        self.layer(group, Named(class_name=guessed_class(key, name, in_list), config=None, trainable=known_frozen,
+                                prefix=f"{outer.prefix}{name or key}/"))
+
+    def _own(self, group: Group, layer: Named, skip: str | None) -> None:
+        stored = variables_of(group)
+        rule = _rule(layer)
+        names = rule.fit(len(stored)) if rule is not None else None
+        if names is not None and not _ranks_fit(layer.class_name, names, stored):
+            names = None
+        if stored and names is None and all(is_number(key) for key, _ in stored):
+            self.notes.append(_unnamed(group, layer, len(stored)))
+        owner = _owner(layer, rule if names is not None else None, dict(zip(names or (), stored, strict=False)))
+        for index, (key, dataset) in enumerate(stored):
+            name = names[index] if names is not None else _stored_name(key)
+            if name != skip:
+                self.weights.append(make_weight(dataset, layer.prefix + name, owner, self._member))
+
+
+def _inner(layer: Named) -> tuple[Inner, ...]:
+    if layer.class_name is None:
+        return ()
+    return inner_layers(layer.class_name, layer.config or {})
+
+
+def _rule(layer: Named) -> Variables | None:
+    if layer.class_name is None:
+        return None
+    if layer.config is not None:
+        return own_variables(layer.class_name, layer.config)
+    return _rule_without_config(layer.class_name)
+
+
+def _rule_without_config(class_name: str) -> Variables | None:
+    """With nothing configured only a bias may be missing without making the rest ambiguous."""
+    rule = own_variables(class_name, {"bias_axes": "?"})
+    return None if rule is None else Variables(names=rule.names, optional=frozenset({"bias"}) & set(rule.names))
+
+
+def _owner(layer: Named, rule: Variables | None, stored: dict[str, tuple[str, Dataset]]) -> Owner:
+    mode = rule.mode if rule is not None else None
+    packed = _packed_size(layer, mode, stored) if mode in ("int4", "gptq", "awq") else None
+    return Owner(class_name=layer.class_name, known=rule is not None, trainable=layer.trainable, mode=mode,
+                 packed_size=packed, lora=bool((layer.config or {}).get("lora_rank")))
+
+
+def _packed_size(layer: Named, mode: str | None, stored: dict[str, tuple[str, Dataset]]) -> int | None:
+    """Logical length of the axis along which values are packed: configured, or that of the kernel's scales."""
+    size = (layer.config or {}).get("units" if layer.class_name == "Dense" else "output_dim")
+    if type(size) is int:
+        return size
+    scale = stored["kernel_scale"][1].shape if "kernel_scale" in stored else None
+    return scale[-1 if mode == "int4" else 0] if scale else None
+
+
+def _ranks_fit(class_name: str | None, names: tuple[str, ...], stored: list[tuple[str, Dataset]]) -> bool:
+    """Whether each variable has as many axes as one of its name would."""
+    for name, (_, dataset) in zip(names, stored, strict=True):
+        rank = None if dataset.shape is None else len(dataset.shape)
+        if rank is None:
+            continue
+        if name in ("gamma", "beta", "moving_mean", "moving_variance") and rank == 0:
+            return False
+        if _has_layout(class_name, name) and layout_of(class_name, role_of(name, class_name), rank) is None:
+            return False
+    return True
+
+
+def _has_layout(class_name: str | None, name: str) -> bool:
+    role = role_of(name, class_name)
+    return any(layout_of(class_name, role, rank) is not None for rank in range(2, 6))
+
+
+def _stored_name(key: str) -> str:
+    return f"{VARIABLES}/{key}" if is_number(key) else key
+
+
+def _unnamed(group: Group, layer: Named, count: int) -> str:
+    place = group.path or "/"
+    if layer.class_name is None:
+        return f"{place}: {count} variables of a class the file does not name; what each of them is remains open."
+    if layer.config is None:
+        return (f"{place}: {count} variables do not tell which of the optional ones of {layer.class_name} are missing "
+                "(for instance scale or center); without the model's configuration their roles are ambiguous.")
+    if own_variables(layer.class_name, layer.config) is None:
+        return f"{place}: {layer.class_name} is the user's own class; the file numbers its {count} variables without naming them."
+    return f"{place}: the {count} stored variables do not fit the configuration of {layer.class_name}; they stay unnamed."
+
+
+def _find(group: Group, inner: Inner) -> tuple[str, Group] | None:
+    for attribute in inner.attributes:
+        found: Group | None = group
+        for step in attribute.split("/"):
+            found = found.group(step) if found is not None else None
+        if found is not None:
+            return attribute, found
+    return None
+
+
+def group_name(group: Group) -> str | None:
+    """The layer name that Keras 3 keeps beside the variables, None in files of earlier versions."""
+    variables = group.group(VARIABLES)
+    return text_of(variables.attributes, "name") if variables is not None else None
+
+
+def variables_of(group: Group) -> list[tuple[str, Dataset]]:
+    """A group's own variables: numbered ones in order, then named ones."""
+    variables = group.group(VARIABLES)
+    stored = variables.datasets if variables is not None else {}
+    return sorted(stored.items(), key=lambda item: natural(item[0]))
+
+
+def is_number(key: str) -> bool:
+    """Whether a group or variable is numbered."""
+    return key.isascii() and key.isdecimal() and len(key) < 10
+
+
+def natural(key: str) -> tuple[bool, int, str]:
+    """Sort key: numbers by value before names."""
+    return (False, int(key), "") if is_number(key) else (True, 0, key)
+
+
+def holds_data(group: Group) -> bool:
+    """Whether there is any dataset below `group`."""
+    open_groups = [group]
+    while open_groups:
+        for child in open_groups.pop().children.values():
+            if isinstance(child, Dataset):
+                return True
+            open_groups.append(child)
+    return False

@@ -1,0 +1,155 @@
+"""The variable lists of a legacy Keras file, and layers made from them where no configuration is there.
+
+Knows the attributes `layer_names` and `weight_names` and what names tell about classes; must not know the file.
+"""
+
+from __future__ import annotations
+
+from service.catalog.keras_classes import KIND_OF_CLASS, class_of_group, kind_of
+from service.catalog.keras_names import Stored, class_by_weights, class_fits, relative_names, stored
+from service.catalog.keras_objects import natural
+from service.catalog.keras_variables import own_variables
+from service.catalog.keras_weights import Owner, make_weight
+from service.errors import MalformedFile
+from service.parsers.hdf5 import Dataset, Group
+from service.parsers.hdf5_attributes import texts
+from service.plain import text
+from service.tree import Frozen, Layer
+
+_OWN = "top_level_model_weights"
+_COMPOSITE = frozenset({"bidirectional", "time_distributed", "rnn", "multi_head_attention", "grouped_query_attention",
+                        "simple_rnn", "lstm", "gru", "conv_lstm", "rnn_cell", "spectral_norm"})
+
+
+class StoredNames(Frozen):
+    """Per layer its variables in stored order; the model's own; the optimizer's; notes on what is listed but missing."""
+
+    layers: tuple[tuple[str, tuple[Stored, ...]], ...]
+    own: tuple[Stored, ...]
+    optimizer: tuple[Stored, ...]
+    notes: tuple[str, ...]
+
+
+def read_names(weights: Group, optimizer: Group | None) -> StoredNames:
+    """The lists in `model_weights` (or the root of a weights-only file) and in `optimizer_weights`.
+
+    Raises:
+        MalformedFile: The lists are not text.
+    """
+    notes: list[str] = []
+    layers = tuple((name, _listed(_walk(weights, name), name, notes)) for name in layer_names(weights))
+    own = weights.group(_OWN)
+    return StoredNames(layers=layers, own=_listed(own, _OWN, notes) if own is not None else (),
+                       optimizer=_listed(optimizer, "optimizer_weights", notes) if optimizer is not None else (),
+                       notes=tuple(notes[:20]))
+
+
+def layer_names(weights: Group) -> tuple[str, ...]:
+    """The layers a legacy file lists; files of Keras 0.x only number their groups."""
+    names = texts(weights.attributes, "layer_names")
+    if names is not None:
+        return tuple(dict.fromkeys(names))
+    if "nb_layers" in weights.attributes:
+        return tuple(sorted(weights.groups, key=lambda name: natural(name.rpartition("_")[2])))
+    return ()
+
+
+def _walk(group: Group | None, path: str) -> Group | Dataset | None:
+    found: Group | Dataset | None = group
+    for step in path.split("/"):
+        if not isinstance(found, Group):
+            return None
+        found = found.children.get(step) if step else found
+    return found
+
+
+def _listed(group: Group | Dataset | None, layer: str, notes: list[str]) -> tuple[Stored, ...]:
+    if not isinstance(group, Group):
+        notes.append(f"The file lists {text(layer, 200)} and does not hold it.")
+        return ()
+    names = texts(group.attributes, "weight_names")
+    if names is None:  # Keras 0.x: param_0, param_1 ...
+        ordered = sorted(group.datasets.items(), key=lambda item: natural(item[0].rpartition("_")[2]))
+        return tuple(stored(name, dataset) for name, dataset in ordered)
+    found: list[Stored] = []
+    for name in names:
+        dataset = _walk(group, name)
+        if isinstance(dataset, Dataset):
+            found.append(stored(name, dataset))
+        else:
+            notes.append(f"The file lists {text(name, 200)} in {text(layer, 200)} and does not hold it.")
+    return tuple(found)
+
+
+def unlisted_layers(lists: dict[str, list[Stored]], own: list[Stored], taken: set[str] | None = None) -> tuple[Layer, ...]:
+    """Layers without configuration: class by automatic name if the variables agree, else by the variables alone."""
+    layers: list[Layer] = []
+    paths = taken if taken is not None else set()
+    for name, variables in lists.items():
+        scopes = _scopes(name, variables)
+        if len(scopes) < 2:
+            layers.append(_layer(name, None, variables, paths))
+            continue
+        outer = _layer(name, None, [], paths)
+        layers.append(outer)
+        layers.extend(_layer(scope, outer.path, members, paths) for scope, members in scopes.items())
+    if own:
+        layers.append(_layer(".", None, own, paths))
+    return tuple(layers)
+
+
+def _scopes(name: str, variables: list[Stored]) -> dict[str, list[Stored]]:
+    """Variables by the layer they were made in, if `name` is a nested model: several layers under one name."""
+    guess = class_of_group(name)
+    if guess is not None and KIND_OF_CLASS[guess] != "container":
+        return {}
+    scopes: dict[str, list[Stored]] = {}
+    for variable in variables:
+        scopes.setdefault("/".join(variable.steps[:-1]), []).append(variable)
+    steps = [scope.split("/") for scope in scopes]
+    shared = next((i for i, found in enumerate(zip(*steps, strict=False)) if len(set(found)) > 1), 0) if len(steps) > 1 else 0
+    shortened = {"/".join(scope.split("/")[shared:]): found for scope, found in scopes.items()}
+    return {} if "" in shortened or any(_is_part(scope) for scope in shortened) else shortened
+
+
+def _is_part(scope: str) -> bool:
+    """Whether a scope is the inside of one composite layer."""
+    last = scope.rsplit("/", 1)[-1]
+    return last.startswith(("forward_", "backward_")) or last in ("query", "key", "value", "attention_output") \
+        or last.rstrip("0123456789_").endswith("_cell")
+
+
+def _layer(name: str, parent: str | None, variables: list[Stored], paths: set[str]) -> Layer:
+    last = name.rsplit("/", 1)[-1]
+    class_name = _class_of(last, variables)
+    names = relative_names(variables, last, class_name)
+    known = class_name is not None and own_variables(class_name, {}) is not None
+    owner = Owner(class_name=class_name, known=known, trainable=None)
+    kind = kind_of(class_name)
+    return Layer(
+        path=_unique(f"{parent}/{name}" if parent else name, paths), name=name, parent=parent, type=class_name,
+        type_source="unknown" if class_name is None else "rule", kind="parameter" if name == "." else kind,
+        weights=tuple(make_weight(found.dataset, relative, owner, None)
+                      for found, relative in zip(variables, names, strict=True)))
+
+
+def _class_of(name: str, variables: list[Stored]) -> str | None:
+    guess = class_of_group(name)
+    if guess is not None and KIND_OF_CLASS[guess] in (*_COMPOSITE, "container"):
+        return guess
+    names = [variable.steps[-1] for variable in variables]
+    if guess is not None and class_fits(guess, [_local(found, name) for found in names]):
+        return guess
+    return class_by_weights([_local(found, name) for found in names], [found.dataset.shape for found in variables])
+
+
+def _local(variable: str, layer: str) -> str:
+    return variable.removeprefix(f"{layer}_")
+
+
+def _unique(wanted: str, paths: set[str]) -> str:
+    path, number = wanted, 2
+    while path in paths:
+        path, number = f"{wanted}~{number}", number + 1
+    paths.add(path)
+    return path

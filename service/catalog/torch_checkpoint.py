@@ -1,0 +1,226 @@
+"""Takes a saved object apart: models, averaged copies, optimizers, schedulers, other tensors, plain values.
+
+Told apart by structure (a mapping of tensors, an `nn.Module`, `state` beside `param_groups`); key names only
+decide what structure cannot: which of two like models is the averaged copy. Knows no file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from service.catalog.torch_modules import is_module
+from service.catalog.torch_packed import is_opaque
+from service.catalog.torch_state import metadata_of
+from service.catalog.torch_tensors import is_tensor, tensor_of
+from service.catalog.torch_values import attributes_of, key_text, mapping_of, sequence_of
+from service.parsers.pickle_types import Instance
+
+What = Literal["module", "state_dict", "optimizer", "scheduler", "tensors", "plain"]
+_MAX_DEPTH = 6
+_MAX_PARTS = 2000
+_SEARCH_NODES = 200_000
+_SCHEDULER_KEYS = {"base_lrs", "_step_count", "_last_lr", "_get_lr_called_within_step"}
+_AVERAGED = {"ema", "swa", "averaged", "avg", "shadow", "polyak"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing in the file: `key` is the way to it (`optimizer_states[0]`), `""` for the saved object itself."""
+
+    key: str
+    what: What
+    value: Any
+
+
+@dataclass(slots=True)
+class Contents:
+    """The parts of a saved object, each kind in the order of the file."""
+
+    models: list[Part] = field(default_factory=list)
+    averaged: list[Part] = field(default_factory=list)
+    optimizers: list[Part] = field(default_factory=list)
+    schedulers: list[Part] = field(default_factory=list)
+    tensors: list[Part] = field(default_factory=list)
+    plain: list[Part] = field(default_factory=list)
+
+
+def split(value: Any) -> Contents:
+    """The parts of what was saved."""
+    contents = Contents()
+    shelves = {"module": contents.models, "state_dict": contents.models, "optimizer": contents.optimizers,
+               "scheduler": contents.schedulers, "tensors": contents.tensors, "plain": contents.plain}  # fmt: skip
+    for count, part in enumerate(_walk(value)):
+        if count >= _MAX_PARTS:
+            break
+        shelves[part.what].append(part)
+    _set_averaged_apart(contents)
+    return contents
+
+
+def _walk(root: Any) -> Iterator[Part]:
+    pending: list[tuple[str, Any, int]] = [("", root, 0)]
+    seen: set[int] = set()
+    while pending:
+        key, value, depth = pending.pop()
+        what = _classify(value, depth)
+        if what is not None:
+            yield Part(key, what, value)
+            if what == "state_dict":
+                pending.extend(_nested(key, value, depth))
+            continue
+        if id(value) not in seen:
+            seen.add(id(value))
+            inside = _inside(value)
+            yield from _strays(key, inside)
+            pending.extend(
+                (_join(key, name), item, depth + 1) for name, item in reversed(inside) if not is_tensor(item)
+            )
+
+
+def _nested(key: str, state: Any, depth: int) -> list[tuple[str, Any, int]]:
+    """What else lies among the tensors of a state_dict: another mapping of tensors, say."""
+    odd = [(name, item) for name, item in _inside(state) if not is_tensor(item) and not _is_packed(item)]
+    return [(_join(key, name), item, depth + 1) for name, item in reversed(odd) if _keys(item) and _holds_more(item)]
+
+
+def _classify(value: Any, depth: int) -> What | None:
+    """What a value is, or None if its inside has to be looked at."""
+    if is_module(value):
+        return "module"
+    keys = _keys(value)
+    if {"state", "param_groups"} <= keys:
+        return "optimizer"
+    if "last_epoch" in keys and keys & _SCHEDULER_KEYS:
+        return "scheduler"
+    mapping = mapping_of(value)
+    if mapping and _is_state_dict(value, mapping):
+        return "state_dict"
+    if is_tensor(value):
+        return "tensors"
+    if depth >= _MAX_DEPTH or not _holds_more(value):
+        return "plain"
+    return None
+
+
+def _keys(value: Any) -> set[str]:
+    """Names in a mapping or, for a whole pickled optimizer or scheduler, among an object's attributes."""
+    held = mapping_of(value)
+    if held is None:
+        held = attributes_of(value) or {}
+    return {key for key in held if isinstance(key, str)}
+
+
+def _is_state_dict(value: Any, mapping: dict[Any, Any]) -> bool:
+    """A mapping whose own values are tensors: with dotted names or `_metadata`, or with nothing deeper inside."""
+    names = [key for key, item in mapping.items() if is_tensor(item) or _is_packed(item)]
+    if not names:
+        return bool(metadata_of(value)) and not any(_holds_more(item) for item in mapping.values())
+    if metadata_of(value) or any(isinstance(name, str) and "." in name for name in names):
+        return True
+    if any(_holds_more(item) for item in mapping.values() if not is_tensor(item)):
+        return False
+    return any(_rank(mapping[name]) for name in names)
+
+
+def _is_packed(value: Any) -> bool:
+    """Whether a state_dict's value holds its tensors packed: a tuple that starts with one, or an opaque object."""
+    return is_opaque(value) or (isinstance(value, tuple) and bool(value) and is_tensor(value[0]))
+
+
+def _rank(value: Any) -> int:
+    tensor = tensor_of(value)
+    return len(tensor.shape) if tensor is not None and tensor.shape is not None else 1
+
+
+def _inside(value: Any) -> list[tuple[str, Any]]:
+    """Named items of a mapping, a sequence or an object."""
+    held = mapping_of(value)
+    if held is None:
+        items = sequence_of(value)
+        if items is not None:
+            return [(f"[{index}]", item) for index, item in enumerate(items)]
+        held = attributes_of(value) or {}
+    return [(key_text(key), item) for key, item in held.items()]
+
+
+def _strays(key: str, inside: list[tuple[str, Any]]) -> Iterator[Part]:
+    """Tensors that lie between other things: a random state, a mean; together those of one list."""
+    tensors = {name: item for name, item in inside if is_tensor(item)}
+    if tensors and all(name.startswith("[") for name in tensors):
+        yield Part(key, "tensors", tensors)
+        return
+    for name, item in tensors.items():
+        yield Part(_join(key, name), "tensors", item)
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}{name}" if name.startswith("[") or not key else f"{key}.{name}"
+
+
+def _holds_more(value: Any) -> bool:
+    """Whether a tensor, a module, an optimizer or a scheduler is anywhere inside."""
+    pending, seen = [value], 0
+    visited: set[int] = set()
+    while pending and seen < _SEARCH_NODES:
+        item = pending.pop()
+        seen += 1
+        if is_tensor(item) or is_module(item):
+            return True
+        if not isinstance(item, (dict, list, tuple, set, frozenset, Instance)) or id(item) in visited:
+            continue
+        visited.add(id(item))
+        keys = _keys(item)
+        if {"state", "param_groups"} <= keys or ("last_epoch" in keys and keys & _SCHEDULER_KEYS):
+            return True
+        pending.extend(inner for _, inner in _inside(item))
+    return False
+
+
+# Averaged copies
+
+
+def _set_averaged_apart(contents: Contents) -> None:
+    """Move the models that are averaged copies of another model of the file out of `models`."""
+    named = [part for part in contents.models if sounds_averaged(part.key)]
+    others = [_names(part) for part in contents.models if part not in named]
+    for part in named:
+        names = _names(part)
+        if any(names and len(names & other) * 2 >= len(names) for other in others):
+            contents.models.remove(part)
+            contents.averaged.append(part)
+
+
+def sounds_averaged(key: str) -> bool:
+    """Whether a key names an averaged copy (`ema`, `model_ema`, `swaModel`)."""
+    words = re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", key).lower())
+    return bool(_AVERAGED & set(words))
+
+
+def _names(part: Part) -> set[str]:
+    """Weight names of a model, without the wrapper that data-parallel training and averaging put around it."""
+    if part.what == "module":
+        return _module_names(part.value)
+    found = {key_text(key).removeprefix("module.") for key in mapping_of(part.value) or {}}
+    return found - {"n_averaged"}
+
+
+def _module_names(root: Any) -> set[str]:
+    names: set[str] = set()
+    pending: list[tuple[str, Any]] = [("", root)]
+    seen: set[int] = set()
+    while pending:
+        path, value = pending.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        held = attributes_of(value) or {}
+        names.update(
+            f"{path}{key_text(key)}".removeprefix("module.") for key in mapping_of(held.get("_parameters")) or {}
+        )
+        pending.extend(
+            (f"{path}{key_text(key)}.", item) for key, item in (mapping_of(held.get("_modules")) or {}).items()
+        )
+    return names

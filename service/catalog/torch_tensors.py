@@ -1,0 +1,472 @@
+"""Tensors as PyTorch and NumPy pickle them, in every form, as one inert description; knows no layer and no file.
+
+Sources: torch/_utils.py (`_rebuild_*`), torch/_tensor.py (`__reduce_ex__`), numpy/core/multiarray (`_reconstruct`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.catalog.torch_dtypes import STORAGES, from_numpy_code, from_torch_name, stored_bytes
+from service.catalog.torch_values import bytes_of, number_of, numpy_code, sequence_of
+from service.errors import LimitExceeded, MalformedFile
+from service.parsers.pickle_types import Blob, Global, Instance, Persistent
+from service.tree import element_count
+
+MAX_RANK = 64
+MAX_DIMENSION = 2**63 - 1
+_MAX_WRAPPERS = 8
+"""Parameter around subclass around tensor ... deeper than this is nothing that PyTorch writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A flat array that tensors view: `count` elements of `dtype`; `key` names it in its container.
+
+    `base` is added to the offset of views (before 0.4 a storage could itself be a window of another).
+    """
+
+    key: Hashable
+    dtype: str | None
+    count: int | None
+    device: str | None = None
+    base: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor.
+
+    Attributes:
+        shape: None where it is not stored as numbers (lazy, nested).
+        dtype: Element type.
+        identity: Equal for two tensors that are the same view of the same storage, or the same object.
+        form: strided, quantized, sparse, nested, meta, lazy, array, subclass.
+        requires_grad: As recorded, None if not.
+        is_parameter: Whether it was an `nn.Parameter`.
+        storage, offset, stride: The view, in elements; None where there is no single storage.
+        stored: Elements really stored, where that differs from the product of the shape.
+        bytes: Stored size, None if unknown.
+        parts: Other tensors that belong to it (indices, scales ...).
+        facts: What else was written: quantisation scheme, subclass.
+    """
+
+    shape: tuple[int, ...] | None
+    dtype: str | None
+    identity: Hashable
+    form: str = "strided"
+    requires_grad: bool | None = None
+    is_parameter: bool = False
+    storage: Storage | None = None
+    offset: int = 0
+    stride: tuple[int, ...] | None = None
+    stored: int | None = None
+    bytes: int | None = None
+    parts: tuple[tuple[str, Tensor], ...] = ()
+    facts: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def count(self) -> int | None:
+        """Logical number of elements."""
+        return element_count(self.shape)
+
+    @property
+    def extent(self) -> int | None:
+        """Elements of the storage from the first to the last that the view touches."""
+        if self.shape is None or self.stride is None or len(self.shape) != len(self.stride):
+            return None
+        if 0 in self.shape:
+            return 0
+        return 1 + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `tensor_of` would find one; cheap enough to ask for every value of a file."""
+    if isinstance(value, Tensor):
+        return True
+    return isinstance(value, Instance) and isinstance(value.maker, Global) and value.path in _REBUILDERS
+
+
+def tensor_of(value: Any) -> Tensor | None:
+    """The tensor that `value` stands for, or None if it is not one.
+
+    Raises:
+        MalformedFile: It is one, with arguments that cannot be.
+    """
+    wrappers: list[Instance] = []
+    while isinstance(value, Instance) and value.path in _WRAPPERS and len(wrappers) < _MAX_WRAPPERS:
+        inner = _WRAPPERS[value.path](value)
+        if inner is None:
+            break
+        wrappers.append(value)
+        value = inner
+    found = value if isinstance(value, Tensor) else _rebuild(value)
+    if found is None:
+        return None
+    for wrapper in reversed(wrappers):
+        found = _as_parameter(found, wrapper)
+    return found
+
+
+def _rebuild(value: Any) -> Tensor | None:
+    if not isinstance(value, Instance) or not isinstance(value.maker, Global):
+        return None
+    make = _PLAIN.get(value.path)
+    if make is None:
+        return None
+    try:
+        return make(value, value.args)
+    except (IndexError, TypeError, ValueError) as error:
+        raise MalformedFile(
+            f"A tensor's description ({value.path}) is not complete: {str(error)[:100]}.", offset=value.offset
+        ) from None
+
+
+# Wrappers: a tensor inside something that only adds to it
+
+
+def _first_argument(value: Instance) -> Any:
+    return (
+        value.args[0] if isinstance(value.args, tuple) and value.args and not isinstance(value.args[0], bool) else None
+    )
+
+
+def _typed_call(value: Instance) -> Any:
+    """`_rebuild_from_type_v2(function, type, args, state)`: the call it will make."""
+    if not isinstance(value.args, tuple) or len(value.args) < 3 or not isinstance(value.args[0], Global):
+        return None
+    return Instance(value.args[0], value.args[2], None, "called", value.offset)
+
+
+def _as_parameter(tensor: Tensor, wrapper: Instance) -> Tensor:
+    if wrapper.path.endswith(("_rebuild_from_type_v2", "_rebuild_from_type")):
+        return _with_subclass(tensor, wrapper)
+    if wrapper.path in _VARIABLES:
+        return replace(tensor, is_parameter=wrapper.path != _BARE_VARIABLE, requires_grad=_old_flag(wrapper))
+    flag = wrapper.args[1] if len(wrapper.args) > 1 else None
+    return replace(tensor, is_parameter=True, requires_grad=flag if isinstance(flag, bool) else None)
+
+
+def _with_subclass(tensor: Tensor, wrapper: Instance) -> Tensor:
+    kind, state = wrapper.args[1], wrapper.args[3] if len(wrapper.args) > 3 else None
+    path = kind.path if isinstance(kind, Global) else "?"
+    if path in _PARAMETERS:
+        return replace(tensor, is_parameter=True)
+    if path == "torch.Tensor":
+        return tensor
+    parts = tuple(_inner_tensors(state))
+    known = [part.bytes for _, part in parts]
+    size = tensor.bytes if tensor.storage is not None else sum(n for n in known if n is not None) if parts else None
+    return replace(tensor, form="subclass", parts=parts, bytes=size, facts=(*tensor.facts, ("subclass", path)))
+
+
+def _inner_tensors(state: Any) -> list[tuple[str, Tensor]]:
+    """Tensors among a subclass's attributes; not those inside them, which no format puts there."""
+    held = state[0] if isinstance(state, tuple) and state else state
+    found: list[tuple[str, Tensor]] = []
+    for name, item in held.items() if isinstance(held, dict) else ():
+        inner = _rebuild(item) if isinstance(name, str) else None
+        if inner is not None:
+            found.append((name, inner))
+    return found[:16]
+
+
+def _old_flag(wrapper: Instance) -> bool | None:
+    """requires_grad of a Variable: PyTorch 0.1 to 0.3 set it with BUILD, in one of two layouts."""
+    state = wrapper.state
+    if not isinstance(state, tuple) or not state:
+        return None
+    flag = state[3] if len(state) == 5 else state[0]
+    return flag if isinstance(flag, bool) else None
+
+
+# Rebuilders
+
+
+def _strided(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """(storage, offset, size, stride[, requires_grad, hooks[, metadata]])."""
+    flag = args[4] if len(args) > 4 and isinstance(args[4], bool) else None
+    return view(storage_of(args[0]), args[1], args[2], args[3], requires_grad=flag)
+
+
+def _strided_v3(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """(untyped storage, offset, size, stride, requires_grad, hooks, dtype[, metadata])."""
+    storage, dtype = storage_of(args[0]), _dtype(args[6])
+    return view(
+        storage, args[1], args[2], args[3], requires_grad=args[4] if isinstance(args[4], bool) else None, dtype=dtype
+    )
+
+
+def _quantized(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """(storage, offset, size, stride, (scheme, scale, zero_point[, axis]), requires_grad, hooks)."""
+    base = view(
+        storage_of(args[0]),
+        args[1],
+        args[2],
+        args[3],
+        requires_grad=args[5] if isinstance(args[5], bool) else None,
+    )
+    scheme, *rest = args[4]
+    facts: list[tuple[str, Any]] = [("scheme", scheme.path if isinstance(scheme, Global) else "?")]
+    parts: list[tuple[str, Tensor]] = []
+    for name, item in zip(("scale", "zero_point", "axis"), rest, strict=False):
+        inner = tensor_of(item)
+        if inner is not None:
+            parts.append((f"{name}s", inner))
+        else:
+            facts.append((name, number_of(item)))
+    return replace(base, form="quantized", parts=tuple(parts), facts=tuple(facts))
+
+
+def _sparse(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """(layout, (indices, values, size[, coalesced])) or (layout, (compressed, plain, values, size))."""
+    layout, data = args[0], args[1]
+    tensors = [
+        (name, tensor_of(item)) for name, item in zip(("indices", "plain_indices", "values"), data, strict=False)
+    ]
+    found = [(name, tensor) for name, tensor in tensors if tensor is not None]
+    shape = next(shape for shape in (_sizes_or_none(item) for item in data[2:]) if shape is not None)
+    values = found[-1][1]
+    stored = sum(tensor.count or 0 for _, tensor in found)
+    known = [tensor.bytes for _, tensor in found]
+    return Tensor(
+        shape,
+        values.dtype,
+        ("object", id(value)),
+        form="sparse",
+        stored=stored,
+        bytes=sum(n for n in known if n is not None) if None not in known else None,
+        parts=(*found[:-1], ("values", values)),
+        facts=(("layout", _layout_name(layout)),),
+    )
+
+
+def _layout_name(layout: Any) -> str:
+    if (
+        isinstance(layout, Instance)
+        and isinstance(layout.args, tuple)
+        and layout.args
+        and isinstance(layout.args[0], str)
+    ):
+        return layout.args[0][:64]
+    return layout.path if isinstance(layout, Global) else "?"
+
+
+def _nested(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """(buffer, sizes, strides, offsets): the sizes are themselves stored as tensor data."""
+    buffer = tensor_of(args[0])
+    if buffer is None:
+        raise ValueError("no buffer")
+    return Tensor(
+        None,
+        buffer.dtype,
+        ("object", id(value)),
+        form="nested",
+        stored=buffer.count,
+        bytes=buffer.bytes,
+        parts=(("values", buffer),),
+    )
+
+
+def _meta(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """(dtype, size, stride, requires_grad): a shape without data."""
+    flag = args[3] if isinstance(args[3], bool) else None
+    return Tensor(
+        sizes(args[1]), _dtype(args[0]), ("object", id(value)), form="meta", requires_grad=flag, stored=0, bytes=0
+    )
+
+
+def _subclass(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """(class, dtype, size, stride, storage_offset, layout, device, requires_grad): data is in its attributes."""
+    flag = args[7] if len(args) > 7 and isinstance(args[7], bool) else None
+    return Tensor(sizes(args[2]), _dtype(args[1]), ("object", id(value)), form="subclass", requires_grad=flag)
+
+
+def _device(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """(data, dtype, device, requires_grad): the data as a CPU tensor or a NumPy array."""
+    data = tensor_of(args[0])
+    if data is None:
+        raise ValueError("no data")
+    return replace(
+        data,
+        dtype=_dtype(args[1]) or data.dtype,
+        identity=("object", id(value)),
+        requires_grad=args[3] if isinstance(args[3], bool) else None,
+    )
+
+
+def _lazy(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """An uninitialised parameter or buffer: no shape yet."""
+    flag = args[0] if args and isinstance(args[0], bool) else None
+    return Tensor(
+        None,
+        None,
+        ("object", id(value)),
+        form="lazy",
+        requires_grad=flag,
+        is_parameter=value.path.endswith("Parameter"),
+        bytes=0,
+    )
+
+
+def _array(value: Instance, args: tuple[Any, ...]) -> Tensor | None:
+    """A NumPy array: `_reconstruct(ndarray, (0,), b"b")` with state (version, shape, dtype, fortran, data)."""
+    state = value.state
+    if not isinstance(state, tuple) or len(state) < 5:
+        return None
+    shape, code = sizes(state[1]), numpy_code(state[2])
+    dtype = from_numpy_code(code[1:]) if code else None
+    data = bytes_of(state[4])
+    size = (
+        state[4].length
+        if isinstance(state[4], Blob) and not state[4].is_text
+        else len(data)
+        if data is not None
+        else None
+    )
+    expected = stored_bytes(dtype, element_count(shape))
+    return Tensor(
+        shape, dtype or "object", ("object", id(value)), form="array", bytes=size if size is not None else expected
+    )
+
+
+def _frombuffer(value: Instance, args: tuple[Any, ...]) -> Tensor:
+    """NumPy's protocol 5 form: (data, dtype, shape, order)."""
+    code, shape = numpy_code(args[1]), sizes(args[2])
+    dtype = from_numpy_code(code[1:]) if code else None
+    return Tensor(
+        shape, dtype or "object", ("object", id(value)), form="array", bytes=stored_bytes(dtype, element_count(shape))
+    )
+
+
+# Pieces
+
+
+def persistent(persistent_id: Any, offset: int) -> Any:
+    """What a persistent id of PyTorch stands for: a `Storage`, a class (old module pickles), or only itself.
+
+    ('storage', class, key, device, count[, (view key, offset, size)]) or ('module', class, file, source).
+    """
+    if not isinstance(persistent_id, tuple) or len(persistent_id) < 2:
+        return Persistent(persistent_id, offset)
+    tag = persistent_id[0].decode("latin-1") if isinstance(persistent_id[0], bytes) else persistent_id[0]
+    if tag == "module":
+        return persistent_id[1]
+    if tag != "storage":
+        return Persistent(persistent_id, offset)
+    found = _storage(persistent_id[1:])
+    if found is None:
+        raise MalformedFile("A storage is described in a way that PyTorch does not write.", offset=offset)
+    return found
+
+
+def _storage(described: tuple[Any, ...]) -> Storage | None:
+    if len(described) < 4:
+        return None
+    kind, key, device, count = described[:4]
+    named = isinstance(kind, Global) and kind.name is not None
+    if not named or not isinstance(key, (str, int)) or not _is_size(count):
+        return None
+    dtype = STORAGES.get(kind.name.rpartition(".")[2])
+    part = described[4] if len(described) > 4 else None
+    base = part[1] if isinstance(part, tuple) and len(part) == 3 and _is_size(part[1]) else 0
+    return Storage(str(key), dtype, count, device if isinstance(device, str) else None, base)
+
+
+def storage_of(value: Any) -> Storage:
+    """The storage argument of a rebuild call; ValueError if it is none. Typed wrappers are seen through."""
+    if isinstance(value, Storage):
+        return value
+    inner = value.args[0] if isinstance(value, Instance) and isinstance(value.args, tuple) and value.args else None
+    if isinstance(inner, Storage):
+        return inner
+    raise ValueError("it refers to no storage of this file")
+
+
+def view(
+    storage: Storage, offset: Any, shape: Any, stride: Any, *, requires_grad: bool | None, dtype: str | None = None
+) -> Tensor:
+    """A strided view of a storage; ValueError for sizes that cannot be."""
+    dims, steps = sizes(shape), sizes(stride)
+    if not _is_size(offset) or len(dims) != len(steps):
+        raise ValueError("offset, size and stride do not fit together")
+    offset += storage.base
+    dtype = dtype or (storage.dtype if storage.dtype != "bytes" else None)
+    tensor = Tensor(
+        dims,
+        dtype,
+        (storage.key, dtype, offset, dims, steps),
+        requires_grad=requires_grad,
+        storage=storage,
+        offset=offset,
+        stride=steps,
+    )
+    count, extent = tensor.count, tensor.extent
+    stored = extent if extent is not None and count is not None and extent < count else None
+    return replace(tensor, stored=stored, bytes=stored_bytes(dtype, count if stored is None else stored))
+
+
+def sizes(value: Any) -> tuple[int, ...]:
+    """A shape or stride; ValueError unless it is a sequence of sizes, LimitExceeded for absurd ones."""
+    found = _sizes_or_none(value)
+    if found is None:
+        raise ValueError("a size is not a sequence of numbers")
+    return found
+
+
+def _sizes_or_none(value: Any) -> tuple[int, ...] | None:
+    items = sequence_of(value)
+    if items is None or not all(type(item) is int and item >= 0 for item in items):
+        return None
+    if len(items) > MAX_RANK:
+        raise LimitExceeded("rank", MAX_RANK, f"A tensor has {len(items)} axes.", value=len(items))
+    if any(item > MAX_DIMENSION for item in items):
+        raise LimitExceeded("dimension", MAX_DIMENSION, "A tensor's size along one axis is beyond 64 bits.")
+    return tuple(items)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_DIMENSION
+
+
+def _dtype(value: Any) -> str | None:
+    return from_torch_name(value.path) if isinstance(value, Global) else None
+
+
+_BARE_VARIABLE = "torch.autograd.variable.Variable"
+_PARAMETERS = {"torch.nn.parameter.Parameter", "torch.nn.Parameter"}
+_VARIABLES = {*_PARAMETERS, _BARE_VARIABLE, "torch.nn.parameter.Buffer"}
+
+_WRAPPERS: dict[str, Callable[[Instance], Any]] = {
+    "torch._utils._rebuild_parameter": _first_argument,
+    "torch._utils._rebuild_parameter_with_state": _first_argument,
+    "torch._tensor._rebuild_from_type_v2": _typed_call,
+    "torch._tensor._rebuild_from_type": _typed_call,
+    "torch.tensor._rebuild_from_type": _typed_call,
+    **dict.fromkeys(_VARIABLES, _first_argument),
+}
+
+_PLAIN: dict[str, Callable[[Instance, tuple[Any, ...]], Tensor | None]] = {
+    "torch._utils._rebuild_tensor": _strided,
+    "torch._utils._rebuild_tensor_v2": _strided,
+    "torch._utils._rebuild_tensor_v3": _strided_v3,
+    "torch._utils._rebuild_qtensor": _quantized,
+    "torch._utils._rebuild_sparse_tensor": _sparse,
+    "torch._utils._rebuild_sparse_csr_tensor": _sparse,
+    "torch._utils._rebuild_nested_tensor": _nested,
+    "torch._utils._rebuild_meta_tensor_no_storage": _meta,
+    "torch._utils._rebuild_wrapper_subclass": _subclass,
+    "torch._utils._rebuild_device_tensor_from_numpy": _device,
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": _device,
+    "torch._utils._rebuild_xla_tensor": _device,
+    "torch.nn.parameter.UninitializedParameter": _lazy,
+    "torch.nn.parameter.UninitializedBuffer": _lazy,
+    "numpy.core.multiarray._reconstruct": _array,
+    "numpy._core.multiarray._reconstruct": _array,
+    "numpy.core.numeric._frombuffer": _frombuffer,
+    "numpy._core.numeric._frombuffer": _frombuffer,
+}
+
+_REBUILDERS = frozenset({*_PLAIN, *_WRAPPERS})

@@ -1,0 +1,202 @@
+"""Tensors into `Weight`s: ties, overlapping views, stored places, storages that are too small; knows no layer's class."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from service.catalog.torch_dtypes import is_gradient_type, stored_bytes
+from service.catalog.torch_tensors import Storage, Tensor
+from service.config import Limits
+from service.errors import LimitExceeded
+from service.plain import text
+from service.tree import Danger, Finding, Group, Location, Severity, Source, Weight, element_count
+
+MAX_LISTED = 50
+"""Most dangers or findings of one kind listed one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a storage's bytes lie and how many there really are; None for what cannot be told."""
+
+    member: str | None
+    offset: int | None
+    length: int | None
+
+
+Locate = Callable[[Storage], Place | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is known of a tensor beside its own description: names, role and who learns it."""
+
+    path: str
+    name: str
+    role: str
+    group: Group
+    trainable: bool | None
+    source: Source
+    layout: str | None = None
+    persistent: bool | None = None
+
+    @property
+    def key(self) -> str:
+        """The full dotted name, as `state_dict()` spells it."""
+        return self.name if self.path == "." else f"{self.path}.{self.name}"
+
+
+class Weigher:
+    """Makes the weights of one file, remembering which storage was seen first under which name."""
+
+    def __init__(self, locate: Locate, limits: Limits) -> None:
+        self._locate = locate
+        self._limits = limits
+        self._first: dict[Hashable, str] = {}
+        self._views: dict[Hashable, list[tuple[int, int, str]]] = defaultdict(list)
+        self._checked: set[Hashable] = set()
+        self._made = 0
+        self.dangers: list[Danger] = []
+
+    def weight(self, tensor: Tensor, label: Label) -> Weight:
+        """One weight; a tensor seen before is tied to its first name."""
+        self._count()
+        first = self._first.setdefault(tensor.identity, label.key)
+        tied = first if first != label.key else None
+        if tied is None:
+            self._note_view(tensor, label.key)
+        return Weight(
+            name=text(label.name),
+            role=label.role,
+            shape=tensor.shape,
+            dtype=tensor.dtype,
+            count=element_count(tensor.shape),
+            stored_count=tensor.stored,
+            bytes=tensor.bytes,
+            group=label.group,
+            trainable=label.trainable,
+            trainable_source=label.source,
+            stored_as=text(label.key),
+            layout=label.layout,
+            persistent=label.persistent,
+            tied_to=None if tied is None else text(tied),
+            location=self._location(tensor, label.key),
+        )
+
+    def parts(self, tensor: Tensor, label: Label) -> list[Weight]:
+        """The scales and zero points of a quantised tensor, which are stored beside it."""
+        if tensor.form != "quantized":
+            return []
+        return [
+            self.weight(
+                part,
+                Label(
+                    label.path,
+                    f"{label.name}.{name}",
+                    "quant_scale" if name == "scales" else "zero_point",
+                    "statistic",
+                    False,
+                    "rule",
+                ),
+            )
+            for name, part in tensor.parts
+        ]
+
+    def findings(self) -> list[Finding]:
+        """Tensors that share stored bytes without being the same view of them."""
+        found: list[Finding] = []
+        for views in self._views.values():
+            end, owner = -1, ""
+            for start, stop, key in sorted(views):
+                if start < end and len(found) < MAX_LISTED:
+                    found.append(_overlap(owner, key))
+                if stop > end:
+                    end, owner = stop, key
+        return found
+
+    def _count(self) -> None:
+        self._made += 1
+        if self._made > self._limits.weights:
+            raise LimitExceeded(
+                "weights", self._limits.weights, f"The file holds more than {self._limits.weights} tensors."
+            )
+
+    def _note_view(self, tensor: Tensor, key: str) -> None:
+        if tensor.storage is not None and tensor.extent:
+            self._views[tensor.storage.key].append((tensor.offset, tensor.offset + tensor.extent, key))
+
+    def _location(self, tensor: Tensor, key: str) -> Location | None:
+        storage = tensor.storage
+        if storage is None:
+            return None
+        place = self._locate(storage)
+        self._check(tensor, storage, place, key)
+        if place is None or place.offset is None:
+            return None
+        start = stored_bytes(tensor.dtype, tensor.offset)
+        length = stored_bytes(tensor.dtype, tensor.extent)
+        return Location(member=place.member, offset=None if start is None else place.offset + start, length=length)
+
+    def _check(self, tensor: Tensor, storage: Storage, place: Place | None, key: str) -> None:
+        """Dangers: a storage that is not what the pickle says, a view beyond its storage."""
+        if storage.key not in self._checked:
+            self._checked.add(storage.key)
+            self._check_storage(storage, place, key)
+        unit = stored_bytes(tensor.dtype, 1) if storage.dtype == "bytes" else 1
+        if storage.count is None or tensor.extent is None or unit is None or not tensor.extent:
+            return
+        if (tensor.offset + tensor.extent) * unit > storage.count:
+            self._danger("storage_overrun", "high", "The tensor reaches beyond the end of its storage.", key, place)
+
+    def _check_storage(self, storage: Storage, place: Place | None, key: str) -> None:
+        declared = stored_bytes(storage.dtype, storage.count)
+        if place is None:
+            self._danger("storage_missing", "medium", "The tensor's data is not in the file.", key, None)
+        elif declared is not None and place.length is not None and declared != place.length:
+            what = f"The tensor's storage is declared with {declared} bytes, but {place.length} are there."
+            self._danger("storage_size_mismatch", "high", what, key, place)
+
+    def _danger(self, code: str, severity: Severity, what: str, key: str, place: Place | None) -> None:
+        if sum(danger.code == code for danger in self.dangers) < MAX_LISTED:
+            self.dangers.append(
+                Danger(
+                    code=code,
+                    severity=severity,
+                    what=what,
+                    path=text(key),
+                    member=place.member if place else None,
+                    offset=place.offset if place else None,
+                    reference="CVE-2026-24747",
+                )
+            )
+
+
+def _overlap(owner: str, key: str) -> Finding:
+    return Finding(
+        rule="torch_overlapping_views",
+        severity="info",
+        path=text(key),
+        what=f"{text(key, 200)} and {text(owner, 200)} are different views of the same stored bytes.",
+        why="Changing one in place changes the other. They are counted one by one, not as tied.",
+    )
+
+
+def rule_group(tensor: Tensor, role: str) -> tuple[Group, bool | None, Source]:
+    """Group, trainable and source of a tensor in a file that does not record who learns (`state_dict`).
+
+    Running statistics and whole numbers never learn by gradient; of everything else the file does not tell.
+    """
+    if role in _STATISTICS:
+        return "statistic", False, "rule"
+    if tensor.form == "quantized" or (role in _PACKED and not is_gradient_type(tensor.dtype)):
+        return "frozen", False, "rule"
+    if not is_gradient_type(tensor.dtype):
+        return "statistic", False, "rule"
+    return "unknown", None, "unknown"
+
+
+_STATISTICS = {"moving_mean", "moving_variance", "num_batches_tracked", "spectral_vector", "quant_scale", "zero_point",
+               "position_ids"}  # fmt: skip
+_PACKED = {"kernel", "weight", "packed_kernel", "embedding"}

@@ -1,0 +1,208 @@
+"""A tar archive's directory, read without extracting anything; knows ustar, GNU and pax headers, no member's meaning.
+
+Only regular members can be opened. Links, devices and path-like names are listed as anomalies, never followed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from service.errors import InconsistentArchive, LimitExceeded, MalformedFile, TruncatedFile
+from service.plain import text
+from service.source import Source, WindowSource
+from service.tree import Danger
+
+BLOCK = 512
+_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
+_REGULAR = (b"0", b"\0", b"7")
+_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
+_MAX_EXTENSION = 1 << 20
+"""Largest extended header (a long name, pax records) that is read."""
+_OTHER_TYPES = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a character device", b"4": "a block device",
+                b"6": "a named pipe", b"S": "a sparse file"}  # fmt: skip
+_MAX_ANOMALIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """A regular file in the archive: `size` bytes from `offset`."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    name: str
+    size: int
+    type: bytes
+    offset: int
+
+
+class TarArchive:
+    """The regular members of a tar file, and what is odd about the rest."""
+
+    def __init__(self, source: Source, members: Mapping[str, TarMember], anomalies: tuple[Danger, ...]) -> None:
+        self._source = source
+        self.members: Mapping[str, TarMember] = MappingProxyType(dict(members))
+        self.names = tuple(members)
+        self.anomalies = anomalies
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.members
+
+    def open(self, name: str) -> Source:
+        """Random access to a member's content."""
+        member = self.members[name]
+        return WindowSource(self._source, member.offset, member.size)
+
+
+def is_tar(source: Source) -> bool:
+    """Whether the content starts with a tar header whose checksum is right."""
+    if source.size < BLOCK:
+        return False
+    block = source.read_at(0, BLOCK)
+    return block[0] != 0 and _checksum_fits(block)
+
+
+def open_tar(source: Source) -> TarArchive:
+    """The archive's directory.
+
+    Raises:
+        TruncatedFile: A member or header reaches beyond the end of the file.
+        MalformedFile: A header's checksum or numbers are wrong.
+        InconsistentArchive: Two members have one name.
+        LimitExceeded: More entries than allowed.
+    """
+    members: dict[str, TarMember] = {}
+    anomalies: list[Danger] = []
+    for header in _entries(source):
+        odd = _odd(header)
+        if odd is not None and len(anomalies) < _MAX_ANOMALIES:
+            anomalies.append(odd)
+        if header.type not in _REGULAR:
+            continue
+        if header.name in members:
+            raise InconsistentArchive("Two members have the same name.", member=text(header.name), offset=header.offset)
+        members[header.name] = TarMember(header.name, header.offset, header.size)
+    return TarArchive(source, members, tuple(anomalies))
+
+
+def _entries(source: Source) -> Iterator[_Header]:
+    """Every entry with the long names and sizes that extended headers before it give."""
+    offset, count = 0, 0
+    override: dict[str, str] = {}
+    while offset + BLOCK <= source.size:
+        block = source.read_at(offset, BLOCK)
+        if not block.strip(b"\0"):
+            return
+        count += 1
+        if count > source.meter.limits.archive_entries:
+            raise LimitExceeded(
+                "archive_entries", source.meter.limits.archive_entries, "The archive has too many entries."
+            )
+        header = _parse(block, offset, override)
+        _check_reach(source, header)
+        offset = header.offset + (header.size + BLOCK - 1) // BLOCK * BLOCK
+        if header.type in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
+            override.update(_extension(source, header))
+            continue
+        override = {}
+        yield header
+
+
+def _parse(block: bytes, offset: int, override: Mapping[str, str]) -> _Header:
+    if not _checksum_fits(block):
+        raise MalformedFile("A tar header's checksum is wrong.", offset=offset)
+    fields = _HEADER.unpack(block)
+    name, size, kind, magic, prefix = (
+        _text(fields[0]),
+        _number(fields[4], offset),
+        fields[7],
+        fields[9],
+        _text(fields[15]),
+    )
+    if magic == b"ustar\0" and prefix:
+        name = f"{prefix}/{name}"
+    if kind not in (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK):
+        name = override.get("path", name)
+        size = _decimal(override["size"], offset) if "size" in override else size
+        size = size if kind in _REGULAR or kind == b"S" else 0
+    return _Header(name, size, kind, offset + BLOCK)
+
+
+def _check_reach(source: Source, header: _Header) -> None:
+    if header.offset + header.size > source.size:
+        raise TruncatedFile(
+            f"The member needs {header.size} bytes, but only {source.size - header.offset} follow.",
+            member=text(header.name), offset=header.offset,
+        )  # fmt: skip
+
+
+def _extension(source: Source, header: _Header) -> dict[str, str]:
+    """What an extended header says of the next entry."""
+    if header.size > _MAX_EXTENSION:
+        raise LimitExceeded(
+            "tar_extension_bytes", _MAX_EXTENSION, "An extended tar header is too long.", offset=header.offset
+        )
+    data = source.read_at(header.offset, header.size)
+    if header.type == _LONG_NAME:
+        return {"path": _text(data)}
+    return dict(_pax_records(data, header.offset)) if header.type == _PAX else {}
+
+
+def _pax_records(data: bytes, offset: int) -> Iterator[tuple[str, str]]:
+    """`path` and `size` of records `<length> <key>=<value>\\n`."""
+    position = 0
+    while position < len(data) and data[position] != 0:
+        space = data.find(b" ", position, position + 20)
+        length = data[position:space] if space > 0 else b""
+        if not length.isdigit() or int(length) <= space - position or position + int(length) > len(data):
+            raise MalformedFile("A pax record's length is wrong.", offset=offset + position)
+        key, _, value = data[space + 1 : position + int(length) - 1].partition(b"=")
+        if key in (b"path", b"size"):
+            yield key.decode(), value.decode("utf-8", "replace")
+        position += int(length)
+
+
+def _checksum_fits(block: bytes) -> bool:
+    recorded = block[148:156].strip(b" \0")
+    total = sum(block) - sum(block[148:156]) + 8 * 0x20
+    return recorded.isdigit() and all(digit in b"01234567" for digit in recorded) and int(recorded, 8) == total
+
+
+def _number(field: bytes, offset: int) -> int:
+    """A size: octal digits, or base 256 where the first bit is set."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b" \0")
+    if not digits:
+        return 0
+    if not digits.isdigit() or any(digit not in b"01234567" for digit in digits):
+        raise MalformedFile("A tar header's size is not a number.", offset=offset)
+    return int(digits, 8)
+
+
+def _decimal(value: str, offset: int) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > 20:
+        raise MalformedFile("A pax size is not a number.", offset=offset)
+    return int(value)
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _odd(header: _Header) -> Danger | None:
+    if header.type in _OTHER_TYPES:
+        what = f"The archive holds {_OTHER_TYPES[header.type]}, which extracting would create."
+        return Danger(code="archive_link", severity="high", what=what, member=text(header.name), offset=header.offset)
+    steps = header.name.replace("\\", "/").split("/")
+    if ".." in steps or header.name.startswith(("/", "\\")) or header.name[1:2] == ":":
+        what = "A member's name leads out of the folder it would be extracted to."
+        return Danger(code="archive_path", severity="high", what=what, member=text(header.name), offset=header.offset)
+    return None

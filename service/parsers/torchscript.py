@@ -1,0 +1,127 @@
+"""The class text of TorchScript archives (`code/**/*.py`): declarations only, read as text; nothing is imported or run.
+
+The text is what PyTorch's own printer writes (torch/csrc/jit/serialization/python_print.cpp): two spaces of
+indentation, one declaration a line. Method bodies are only searched for names that reach outside.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.tree import Danger
+
+_CLASS = re.compile(r"class (\w+)\((\w+)\):\s*\Z")
+_NAMES = re.compile(r'  __(parameters|buffers)__ = \[((?:"[^"\n]*", ?)*)\]\s*\Z')
+_ATTRIBUTE = re.compile(r"  (\w+) : ([^=]+?)(?: = (.*))?\s*\Z")
+_ANNOTATION = re.compile(r'  __annotations__\["([^"\n]*)"\] = (.+?)\s*\Z')
+_NAME = re.compile(r'"([^"]*)"')
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_MANGLE = re.compile(r"\A___torch_mangle_\d+\Z")
+_MAX_LITERAL = 500
+_MAX_LISTED = 50
+
+
+@dataclass(slots=True)
+class ScriptClass:
+    """One declared class: names of its parameters and buffers, attribute -> type text, constant -> value."""
+
+    name: str
+    base: str
+    parameters: set[str] = field(default_factory=set)
+    buffers: set[str] = field(default_factory=set)
+    attributes: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+
+
+def module_name(member: str) -> str:
+    """`__torch__.torch.nn.modules.conv` for `code/__torch__/torch/nn/modules/conv.py`."""
+    return member.removeprefix("code/").removesuffix(".py").replace("/", ".")
+
+
+def parse_classes(code: str, module: str) -> Iterator[ScriptClass]:
+    """The classes declared in one member of `code/`, with qualified names."""
+    current: ScriptClass | None = None
+    for line in code.splitlines():
+        if line[:1] not in (" ", ""):
+            found = _CLASS.match(line)
+            if current is not None:
+                yield current
+            current = ScriptClass(f"{module}.{found[1]}", found[2]) if found else None
+        elif current is not None and line[:2] == "  " and line[2:3] not in (" ", ""):
+            _declare(current, line)
+    if current is not None:
+        yield current
+
+
+def _declare(target: ScriptClass, line: str) -> None:
+    """One line of a class body: names, an attribute, or a constant. Methods are passed over."""
+    names = _NAMES.match(line)
+    if names:
+        (target.parameters if names[1] == "parameters" else target.buffers).update(_NAME.findall(names[2]))
+        return
+    annotation = _ANNOTATION.match(line)
+    if annotation:
+        target.attributes[annotation[1]] = annotation[2]
+        return
+    attribute = _ATTRIBUTE.match(line)
+    if attribute and attribute[3] is not None and attribute[2].startswith("Final["):
+        target.constants[attribute[1]] = _literal(attribute[3])
+    elif attribute:
+        target.attributes[attribute[1]] = attribute[2]
+
+
+def _literal(text: str) -> Any:
+    """The value of a short literal; its own text where it is not one."""
+    if len(text) > _MAX_LITERAL:
+        return f"{text[:_MAX_LITERAL]}…"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def original_class(qualified: str) -> tuple[str, str | None]:
+    """Class and Python module that `__torch__.torch.nn.modules.conv.___torch_mangle_3.Conv2d` was compiled from."""
+    steps = [step for step in qualified.split(".") if not _MANGLE.match(step)]
+    if steps and steps[0] == "__torch__":
+        steps = steps[1:]
+    return (steps[-1] if steps else qualified), ".".join(steps[:-1]) or None
+
+
+# What the code could reach
+
+_REACHING: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("torchscript_import", re.compile(r"^\s*(?:import|from)\s+\w", re.MULTILINE), "imports a Python module"),
+    ("torchscript_call", re.compile(r"(?<![\w.])(?:__import__|eval|exec|compile|open|getattr_static)\s*\("),
+     "calls a function that runs code or opens a file"),
+    ("torchscript_library", re.compile(r"\bload_library\b"), "loads a native library"),
+    ("torchscript_file", re.compile(r"(?:\btorch|\bops\.aten)\.(?:from_file|load|save|hub)\b"), "reads or writes a file"),
+    ("torchscript_python", re.compile(r"\^\w+\("), "calls back into Python"),
+)  # fmt: skip
+_OPERATOR = re.compile(r"\bops\.(\w+)\.(\w+)")
+_KNOWN_OPERATORS = frozenset(
+    ["aten", "prim", "quantized", "prepacked", "torchvision", "torchaudio", "mkldnn", "onednn", "inductor", "prims", "c10d",
+     "xnnpack", "sparse", "profiler", "cuda", "mps", "metal", "vulkan", "rngprims", "_quantized", "quantized_decomposed"]
+)  # fmt: skip
+
+
+def dangers_in(code: str, member: str) -> list[Danger]:
+    """What the code of one member could reach outside the model. Strings are not looked into."""
+    bare = _STRING.sub(lambda found: '"' + " " * (len(found[0]) - 2) + '"', code)
+    found: list[Danger] = []
+    for name, pattern, what in _REACHING:
+        hit = pattern.search(bare)
+        if hit:
+            found.append(Danger(code=name, severity="high", what=f"The TorchScript code {what}.", member=member,
+                                offset=hit.start(), detail=code[hit.start() : hit.start() + 200].strip()))  # fmt: skip
+    libraries = sorted({hit[1] for hit in _OPERATOR.finditer(bare)} - _KNOWN_OPERATORS)
+    for library in libraries[:_MAX_LISTED]:
+        what = f"The TorchScript code uses operators of {library}, which a library of its own must provide."
+        found.append(
+            Danger(code="torchscript_custom_operator", severity="low", what=what, member=member, detail=library)
+        )
+    return found

@@ -1,0 +1,126 @@
+"""What the readers of JSON architectures share: one bounded parse and the bounds that hold for any spec.
+
+Knows JSON values and limits; must not know what a layer is or how a framework spells it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from service.config import Limits
+from service.errors import InputError, InvalidSpec, LimitExceeded
+from service.formats import HEAD_BYTES, Upload
+from service.parsers import json_text
+from service.source import head
+
+_START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
+
+
+def begins_like_json(upload: Upload) -> bool:
+    """Whether the upload is one file whose first character opens a JSON object or list."""
+    return upload.single is not None and _START.match(head(upload.single, 256)) is not None
+
+
+def hints(upload: Upload, *words: bytes) -> bool:
+    """Whether the head of the file has all `words` as quoted keys or values; decides where the JSON is broken."""
+    if upload.single is None:
+        return False
+    start = head(upload.single, HEAD_BYTES)
+    return all(b'"' + word + b'"' in start for word in words)
+
+
+def peek(upload: Upload) -> Any:
+    """The document, or None where there is no acceptable JSON; for `accept`, which never raises."""
+    if not begins_like_json(upload) or upload.single is None or upload.single.size > upload.limits.spec_bytes:
+        return None
+    try:
+        return _parse(upload)
+    except InputError:
+        return None
+
+
+def load(upload: Upload) -> Any:
+    """The document within its bounds.
+
+    Raises:
+        MalformedJson: Not JSON, a doubled key, or NaN.
+        LimitExceeded: Too many bytes, levels or layers.
+        InvalidSpec: A number that no size can be; `pointer` says where.
+    """
+    document = _parse(upload)
+    layers = 0
+    for path, value in walk(document):
+        if isinstance(value, int | float):
+            _check_number(path, value, upload.limits)
+        elif isinstance(value, list) and path[-1:] in ([], ["layers"]):
+            layers += len(value)
+    if layers > upload.limits.spec_layers:
+        raise LimitExceeded(
+            "spec_layers",
+            upload.limits.spec_layers,
+            f"The spec lists {layers} layers; {upload.limits.spec_layers} are built at most.",
+            value=layers,
+        )
+    return document
+
+
+def walk(document: Any) -> Iterator[tuple[list[str | int], Any]]:
+    """Every value of a JSON document with the keys that lead to it (one list, reused), without recursion."""
+    path: list[str | int] = []
+    yield path, document
+    waiting = [_items(document)]
+    while waiting:
+        key, value = next(waiting[-1], (None, None))
+        if key is None:
+            waiting.pop()
+            del path[-1:]
+            continue
+        path.append(key)
+        yield path, value
+        if isinstance(value, dict | list):
+            waiting.append(_items(value))
+        else:
+            path.pop()
+
+
+def pointer_text(path: Iterable[str | int]) -> str:
+    """Keys as people write them: `layers[3].units`; long ones are cut."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:100]}" for key in path)
+    return text.removeprefix(".")[:400]
+
+
+def _items(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    return iter(enumerate(value)) if isinstance(value, list) else iter(())
+
+
+def _parse(upload: Upload) -> Any:
+    if upload.single is None:
+        raise InvalidSpec("A spec is one JSON document; several files were sent.")
+    limits = upload.limits
+    if upload.single.size > limits.spec_bytes:
+        raise LimitExceeded(
+            "spec_bytes",
+            limits.spec_bytes,
+            f"The spec has {upload.single.size} bytes; {limits.spec_bytes} are read at most.",
+            value=upload.single.size,
+        )
+    data = head(upload.single, limits.spec_bytes)
+    return json_text.parse(data, max_bytes=limits.spec_bytes, max_depth=limits.spec_depth, constants="refuse")
+
+
+def _check_number(path: list[str | int], value: float, limits: Limits) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        pointer = pointer_text(path)
+        raise InvalidSpec(f"{pointer} is not a finite number.", pointer=pointer)
+    if isinstance(value, int) and abs(value) > limits.dimension:
+        pointer = pointer_text(path)
+        raise InvalidSpec(
+            f"{pointer} is larger than any size can be ({limits.dimension}).",
+            pointer=pointer,
+            maximum=limits.dimension,
+        )

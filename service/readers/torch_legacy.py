@@ -1,0 +1,63 @@
+"""PyTorch's stream files (torch.save before 1.6): five pickles, then every storage; skips the storages by their size."""
+
+from __future__ import annotations
+
+from service.catalog.torch_dangers import dangers_of
+from service.catalog.torch_model import Description, describe_saved
+from service.catalog.torch_report import build
+from service.catalog.torch_stream import MAGIC_BYTES, PROTOCOL, Stream, open_stream, places
+from service.catalog.torch_values import describe, mapping_of
+from service.catalog.torch_weights import Place, Weigher
+from service.errors import MalformedFile
+from service.formats import Format, Upload
+from service.source import head
+from service.tree import Danger, Model, ModelInfo
+
+FORMAT = Format(
+    id="torch_legacy",
+    framework="torch",
+    title="PyTorch file (torch.save before 1.6)",
+    extensions=(".pt", ".pth", ".bin", ".tar", ".t7"),
+    reads="state_dicts, training checkpoints and whole pickled modules, as the zip format of later versions",
+    leaves="the weights' values",
+    priority=60,
+)
+
+
+def accept(upload: Upload) -> bool:
+    """A pickle of the magic number at the start."""
+    source = upload.single
+    return source is not None and MAGIC_BYTES in head(source, 64)
+
+
+def read(upload: Upload) -> Model:
+    """The model inside.
+
+    Raises:
+        MalformedFile: A pickle is broken or is not what should be in its place.
+        TruncatedFile: The file ends before its last storage does.
+    """
+    source = upload.single
+    if source is None:
+        raise MalformedFile("A PyTorch file is a single file.")
+    limits = upload.limits
+    stream = open_stream(source, limits)
+    dangers = [danger for trace in stream.traces for danger in dangers_of(trace, source, limits, None)]
+    lying: dict[str, Place] = {}
+    weigher = Weigher(lambda storage: lying.get(str(storage.key)), limits)
+
+    def look() -> tuple[Description, list[Danger]]:
+        lying.update(places(source, stream))
+        return describe_saved(stream.saved, weigher, limits), weigher.dangers
+
+    return build(_info(stream), stream.broken, dangers, look)
+
+
+def _info(stream: Stream) -> ModelInfo:
+    system = mapping_of(stream.system)
+    return ModelInfo(
+        format=FORMAT.id,
+        framework=FORMAT.framework,
+        format_version=str(PROTOCOL),
+        tags={"system": describe(system)} if system else {},
+    )

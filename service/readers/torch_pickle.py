@@ -1,0 +1,101 @@
+"""Plain pickles (`pickle.dump`), without PyTorch's container: what they hold and, above all, what they would run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from service.catalog.torch_dangers import dangers_of, trailing
+from service.catalog.torch_model import Description, describe_saved
+from service.catalog.torch_report import build
+from service.catalog.torch_stream import open_stream
+from service.catalog.torch_tensors import Storage, persistent
+from service.catalog.torch_values import bytes_of
+from service.catalog.torch_weights import Place, Weigher
+from service.errors import MalformedFile
+from service.formats import Format, Upload
+from service.parsers.pickle_opcodes import run
+from service.parsers.pickle_types import Blob
+from service.source import BytesSource, Source, WindowSource, head
+from service.tree import Danger, Model, ModelInfo
+
+FORMAT = Format(
+    id="torch_pickle",
+    framework="torch",
+    title="Plain Python pickle",
+    extensions=(".pkl", ".pickle", ".bin"),
+    reads="what loading it would run; modules, state_dicts and NumPy arrays in it",
+    leaves="the weights' values and where they lie",
+    priority=900,
+)
+
+_BINARY = re.compile(rb"\x80[\x01-\x05]")
+_TEXT = re.compile(rb"[(\]}cilpgVSIFLNX)dt0-9U]")
+_PROBE_BYTES = 4096
+_PROBE_OPCODES = 2000
+
+
+def accept(upload: Upload) -> bool:
+    """A pickle by its first opcodes: a protocol mark, or opcodes that run and name something or come to an end."""
+    source = upload.single
+    if source is None:
+        return False
+    start = head(source, _PROBE_BYTES)
+    if _BINARY.match(start):
+        return True
+    return bool(_TEXT.match(start)) and _runs(start, source)
+
+
+def _runs(start: bytes, source: Source) -> bool:
+    limits = msgspec.structs.replace(source.meter.limits, pickle_opcodes=_PROBE_OPCODES)
+    trace = run(BytesSource(start, source.meter), 0, limits)
+    named = any(use.module and use.module.replace(".", "").replace("_", "").isalnum() for use in trace.uses.values())
+    return named or (trace.broken is None and trace.opcodes > 2 and trace.end == source.size)
+
+
+def read(upload: Upload) -> Model:
+    """What the pickle holds.
+
+    Raises:
+        MalformedFile: It is broken and would not have run anything of note before.
+    """
+    source = upload.single
+    if source is None:
+        raise MalformedFile("A pickle is a single file.")
+    limits = upload.limits
+    trace = run(source, 0, limits, persistent, {"torch.storage._load_from_bytes": _Storages(source)})
+    dangers = dangers_of(trace, source, limits, None)
+    if trace.broken is None:
+        dangers.extend(trailing(source, trace.end, limits, None))
+    weigher = Weigher(lambda _: Place(None, None, None), limits)
+
+    def look() -> tuple[Description, list[Danger]]:
+        return describe_saved(trace.value, weigher, limits), weigher.dangers
+
+    return build(ModelInfo(format=FORMAT.id, framework=FORMAT.framework), trace.broken, dangers, look)
+
+
+class _Storages:
+    """Storages that pickle wrote as a stream of torch.save in a byte string, each with a key of its own."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._made = 0
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        """The storage in the byte string that is the only argument; None if there is none."""
+        window = self._window(args[0])
+        stream = open_stream(window, self._source.meter.limits) if window is not None else None
+        if stream is None or stream.broken is not None or not isinstance(stream.saved, Storage):
+            return None
+        self._made += 1
+        return replace(stream.saved, key=f"nested {self._made}")
+
+    def _window(self, value: Any) -> Source | None:
+        if isinstance(value, Blob):
+            return None if value.is_text else WindowSource(self._source, value.offset, value.length)
+        data = bytes_of(value)
+        return None if data is None else BytesSource(data, self._source.meter)

@@ -1,0 +1,201 @@
+"""One task in one child, from the client's side: hand it over, take the answer, hold the deadline, judge the end.
+
+Knows the protocol of the warm process and no kinds. Everything that comes through the pipe is untrusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from service import errors, plain, wire
+from service.errors import (
+    ErrorInfo,
+    InputError,
+    LimitExceeded,
+    WorkerCancelled,
+    WorkerCrashed,
+    WorkerError,
+    WorkerOutOfMemory,
+    WorkerTimeout,
+    WorkerUnavailable,
+)
+
+_TICK = 0.05
+"""Seconds between two looks at whether the task was called off."""
+_BURIAL_SECONDS = 2.0
+"""How long to wait for a killed child to be gone."""
+_CHUNK = 1 << 20
+_PACKET = 4096
+
+
+class ConnectionLost(Exception):
+    """The warm process went away before it could say how the child ended."""
+
+
+class Exchange:
+    """A connection to a warm process, a pipe for the answer, and the child's handle once there is one.
+
+    Leaving the context kills a child that has not ended.
+    """
+
+    def __init__(self, connection: socket.socket, cancelled: Callable[[], bool] | None) -> None:
+        self._connection = connection
+        self._cancelled = cancelled
+        self._reading, self._writing = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._reading, False)
+        self._child: int | None = None
+        self._ended: wire.Ended | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+        os.close(self._reading)
+        self._close_writing()
+        if self._child is not None:
+            if self._ended is None:
+                _kill(self._child)
+            os.close(self._child)
+
+    def send(self, task: bytes, descriptors: Sequence[int]) -> None:
+        """Hand over the task. ConnectionLost if nobody is there."""
+        try:
+            socket.send_fds(self._connection, [task], [*descriptors, self._writing])
+        except OSError as error:
+            raise ConnectionLost from error
+        self._close_writing()
+
+    def wait_for_child(self, seconds: float, hopeless: Callable[[], str | None]) -> None:
+        """Until a child has the task. `hopeless` gives the reason why none ever will, or None.
+
+        Raises ConnectionLost, WorkerCancelled, WorkerUnavailable.
+        """
+        until = time.monotonic() + seconds
+        while not self._readable([self._connection.fileno()], min(until, time.monotonic() + 10 * _TICK)):
+            if (reason := hopeless()) is not None:
+                raise WorkerUnavailable(reason)
+            if time.monotonic() > until:
+                raise WorkerUnavailable("No worker took the task in time.")
+        try:
+            data, handles, _, _ = socket.recv_fds(self._connection, _PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+        except OSError as error:
+            raise ConnectionLost from error
+        if data != wire.STARTED or not handles:
+            raise ConnectionLost
+        self._child = handles[0]
+
+    def collect(self, seconds: float, maximum: int) -> tuple[bytes, wire.Ended]:
+        """What the child wrote, at most `maximum` bytes, and how it ended, within `seconds`.
+
+        Raises WorkerTimeout, WorkerCancelled, LimitExceeded, ConnectionLost; the child is killed then.
+        """
+        until = time.monotonic() + seconds
+        untrusted_answer = bytearray()
+        waiting = {self._reading, self._connection.fileno()}
+        while waiting:
+            ready = self._readable(waiting, until)
+            if not ready and time.monotonic() >= until:
+                raise WorkerTimeout(f"The analysis took longer than {seconds:g} seconds and was stopped.")
+            if self._connection.fileno() in ready:
+                self._ended = self._receive_end()
+                waiting.discard(self._connection.fileno())
+            if self._reading in ready and not self._read_into(untrusted_answer, maximum):
+                waiting.discard(self._reading)
+        if self._ended is None:
+            raise ConnectionLost
+        return bytes(untrusted_answer), self._ended
+
+    def _read_into(self, untrusted_answer: bytearray, maximum: int) -> bool:
+        """Take what the pipe holds; False at its end."""
+        try:
+            data = os.read(self._reading, _CHUNK)
+        except BlockingIOError:
+            return True
+        untrusted_answer += data
+        if len(untrusted_answer) > maximum:
+            raise LimitExceeded("answer_bytes", maximum, "The description of this model is too large.")
+        return bool(data)
+
+    def _receive_end(self) -> wire.Ended:
+        try:
+            data = self._connection.recv(_PACKET)
+        except OSError as error:
+            raise ConnectionLost from error
+        if not data:
+            raise ConnectionLost
+        return wire.decode_ended(data)
+
+    def _readable(self, descriptors: Sequence[int] | set[int], until: float) -> list[int]:
+        """Those that can be read, waiting for them no longer than `until`. WorkerCancelled if it was called off."""
+        poll = select.poll()
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            if self._cancelled is not None and self._cancelled():
+                raise WorkerCancelled("The analysis was called off.")
+            left = max(0.0, until - time.monotonic())
+            pause = left if self._cancelled is None else min(left, _TICK)
+            ready = poll.poll(math.ceil(pause * 1000))
+            if ready or pause == left:
+                return [descriptor for descriptor, _ in ready]
+
+    def _close_writing(self) -> None:
+        if self._writing >= 0:
+            os.close(self._writing)
+            self._writing = -1
+
+
+def _kill(child: int) -> None:
+    """Kill by handle, never by number, and see it gone. Its group follows when the warm process reaps it."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child, signal.SIGKILL)
+    select.select([child], [], [], _BURIAL_SECONDS)
+
+
+def judge(untrusted_answer: bytes, ended: wire.Ended) -> wire.Answer:
+    """The answer, if the child came to a good end and has one; else its error or how it died, raised."""
+    if ended.status < 0:
+        raise _death(-ended.status)
+    if ended.status >= wire.LAYER_FAILED:
+        raise WorkerUnavailable("A worker could not confine itself and has read nothing.")
+    if ended.status > 0:
+        raise WorkerCrashed("The analysis stopped without an answer.", status=ended.status)
+    answer = wire.decode_answer(untrusted_answer)
+    if answer.error is not None:
+        raise errors.from_info(_checked(answer.error))
+    return answer
+
+
+def _death(number: int) -> WorkerError:
+    if number == signal.SIGKILL:  # nothing of ours killed it: the kernel did, for want of memory
+        return WorkerOutOfMemory("The analysis was stopped because the system ran out of memory.")
+    if number == signal.SIGXCPU:
+        return WorkerTimeout("The analysis used more processor time than it may and was stopped.")
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = str(number)
+    return WorkerCrashed(f"The analysis crashed ({name}).", signal=name)
+
+
+def _checked(untrusted_error: ErrorInfo) -> ErrorInfo:
+    """The error as data of ours: a child may blame the input or itself, nobody else, and in bounded words."""
+    kind = errors.BY_CODE.get(untrusted_error.code)
+    if kind is None or not issubclass(kind, InputError | WorkerError):
+        raise WorkerCrashed("The worker's answer was not understood.", reason="unknown error code")
+    fields = {name: plain.json_value(value) for name, value in msgspec.structs.asdict(untrusted_error).items()}
+    return msgspec.structs.replace(untrusted_error, **fields)

@@ -1,0 +1,59 @@
+"""The Flask application: resources, failures, and what is true of every answer. Knows no analysis."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.routing import BaseConverter
+
+from service.jobs.identifiers import PATTERN
+from service.web import analyses, docs, failures, health, logs, metrics, reports
+from service.web.services import Services
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+log = structlog.get_logger("weighbridge.web")
+
+
+class _Identifier(BaseConverter):
+    """An id made by this service; anything else is no route at all."""
+
+    regex = PATTERN.pattern
+
+
+def create_app(services: Services) -> Flask:
+    """The application over its parts. The caller starts and stops the engine."""
+    app = Flask("service.web", static_folder=None, template_folder=None)
+    app.extensions["services"] = services
+    app.url_map.converters["id"] = _Identifier
+    app.url_map.strict_slashes = False
+    app.before_request(_begin)
+    app.after_request(_end)
+    failures.register(app)
+    for blueprint in (analyses.blueprint, reports.blueprint, health.blueprint, docs.blueprint):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _begin() -> None:
+    g.began = time.monotonic()
+    g.request_id = logs.request_id(request.headers.get("X-Request-Id"))
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    seconds = time.monotonic() - g.began
+    route = request.url_rule.rule if request.url_rule else "(none)"
+    metrics.observe_request(request.method, route, response.status_code, seconds)
+    log.info("request", method=request.method, route=route, status=response.status_code, seconds=round(seconds, 4))
+    return response

@@ -1,0 +1,96 @@
+"""Every way a request can fail, turned into one shape of answer. Knows Flask; the statuses are in `problems`."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Flask, Response, g, request
+from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from service.errors import ErrorInfo, NotFound, RequestError, UnknownFormat, UploadStalled, WeighbridgeError
+from service.jobs.records import Analysis
+from service.registry import formats
+from service.web import documents
+from service.web.problems import CONTENT_TYPE, code_of, encode, problem
+
+RETRY_AFTER = {408: "1", 429: "1", 503: "2", 507: "60"}
+
+log = structlog.get_logger("weighbridge.web")
+
+
+def register(app: Flask) -> None:
+    """Answer every error of `app` as a problem document."""
+    app.register_error_handler(WeighbridgeError, _known)
+    app.register_error_handler(ValidationError, _invalid)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unknown)
+
+
+def answer(info: ErrorInfo, *, status: int | None = None, about: Analysis | None = None) -> Response:
+    """The response of an error; `about` is the analysis that failed, if there is one."""
+    if about is None:
+        document = problem(info, request_id=g.request_id, instance=request.path, status=status)
+    else:
+        here = documents.link(about.id)
+        facts = {"id": about.id, "state": about.state, "links": documents.links(about)}
+        document = problem(info, request_id=g.request_id, instance=here, status=status, analysis=facts)
+    if info.code == UnknownFormat.code:
+        document["formats"] = [{"id": known.id, "title": known.title} for known in formats()]
+    response = Response(encode(document), document["status"], content_type=CONTENT_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    if about is not None:
+        response.headers["Location"] = documents.link(about.id)
+    if document["status"] in RETRY_AFTER:
+        response.headers["Retry-After"] = RETRY_AFTER[document["status"]]
+    if info.code == UploadStalled.code:
+        response.headers["Connection"] = "close"
+    return response
+
+
+def not_found() -> NotFound:
+    """There is no such analysis, or the name can be none: the same answer."""
+    return NotFound(
+        "There is no such analysis.", hint="It may have been deleted; GET /v1/analyses lists those there are."
+    )
+
+
+def _known(error: WeighbridgeError) -> Response:
+    if not isinstance(error, RequestError):
+        log.info("request_failed", code=error.info.code)
+    return answer(error.info)
+
+
+def _invalid(error: ValidationError) -> Response:
+    found = error.messages if isinstance(error.messages, dict) else {"body": error.messages}
+    field, reasons = next(iter(found.items()))
+    reason = "; ".join(str(reason) for reason in reasons) if isinstance(reasons, list) else str(reasons)
+    return answer(
+        ErrorInfo(
+            code=RequestError.code,
+            detail=f"{str(field)[:100]}: {reason}"[:500],
+            pointer=str(field)[:100],
+            extra={"errors": {str(name)[:100]: reasons for name, reasons in list(found.items())[:20]}},
+        )
+    )
+
+
+def _http(error: HTTPException) -> Response:
+    made = error.get_response()
+    if error.code is None or error.code < 400:
+        return Response(made.get_data(), made.status_code, headers=list(made.headers))
+    response = answer(ErrorInfo(code=code_of(error.code), detail=error.description or ""), status=error.code)
+    for name in ("Allow", "Retry-After"):
+        if name in made.headers:
+            response.headers[name] = made.headers[name]
+    return response
+
+
+def _unknown(error: Exception) -> Response:
+    log.error("request_broke", exc_info=error)
+    return answer(
+        ErrorInfo(
+            code=WeighbridgeError.code,
+            detail="The service failed to answer this request.",
+            hint="Report it with the request_id; the log has what happened.",
+        )
+    )

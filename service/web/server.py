@@ -1,0 +1,124 @@
+"""What gunicorn's master does around the web workers: folders, the sandbox's supervisor, leftovers, the ready line.
+
+Knows gunicorn's hooks by their moments only; `deploy/gunicorn.conf.py` binds them. No Flask here.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import structlog
+
+from service.config import Settings
+from service.jobs import catalogue
+from service.jobs.blobs import Blobs
+from service.jobs.database import open_database
+from service.sandbox import launch
+from service.sandbox.client import Sandbox
+from service.web.folders import run_dir
+from service.web.readiness import readiness
+
+RESTART_SECONDS = (0.5, 2.0, 10.0)
+"""Pauses before the supervisor is started again; the last one repeats."""
+STEADY_SECONDS = 60.0
+"""A supervisor that lived this long starts the pauses anew."""
+LOOK_SECONDS = 0.1
+
+log = structlog.get_logger("weighbridge.server")
+
+
+def prepare(settings: Settings) -> None:
+    """Before anything is served: private folders, the newest database schema, no leftovers of interrupted uploads."""
+    _allow_descriptors()
+    blobs = Blobs(settings.data_dir)
+    blobs.prepare()
+    database = open_database(settings)
+    try:
+        swept, orphans = blobs.sweep(), catalogue.remove_orphans(database, blobs)
+    finally:
+        database.close()
+    log.info("prepared", swept=swept, orphans=orphans)
+
+
+def _allow_descriptors() -> None:
+    """As many open files as the system lets us: an upload may have 200 parts, each handed over as a descriptor."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Supervised:
+    """The sandbox's supervisor, started again if it ends; watched by descriptor, for gunicorn's master reaps it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._process = launch.start(settings, run_dir(settings))
+
+    def await_static(self) -> None:
+        """Until uploads can be read behind the wall; SystemExit if the supervisor refuses to go on."""
+        sandbox = Sandbox(run_dir(self._settings))
+        while not sandbox.states()["static"].warm:
+            if self._process.poll() is not None:
+                raise SystemExit("weighbridge: not started, for the reason above.")
+            problem = sandbox.states()["static"].problem
+            if problem is not None:
+                self.stop()
+                raise SystemExit(f"weighbridge: {problem}")
+            time.sleep(LOOK_SECONDS / 10)
+
+    def watch(self) -> None:
+        """From now on, start it again whenever it ends."""
+        threading.Thread(target=self._watch, name="supervisor-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        short_lives = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            _wait_for_end(self._process)
+            if self._stopping.is_set():
+                return
+            short_lives = 0 if time.monotonic() - began > STEADY_SECONDS else short_lives + 1
+            log.error("supervisor_ended", pid=self._process.pid)
+            if not self._stopping.wait(RESTART_SECONDS[min(short_lives, len(RESTART_SECONDS)) - 1]):
+                self._process = launch.start(self._settings, run_dir(self._settings))
+
+    def stop(self) -> None:
+        """End it, its warm processes and their children."""
+        self._stopping.set()
+        launch.stop(self._process)
+
+
+def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        select.select([handle], [], [])
+    finally:
+        os.close(handle)
+
+
+def announce(settings: Settings, address: str) -> None:
+    """Print where the service is, once its workers are warm; from a thread of a web worker."""
+    threading.Thread(target=_announce, args=(settings, address), name="announce", daemon=True).start()
+
+
+def _announce(settings: Settings, address: str) -> None:
+    sandbox = Sandbox(run_dir(settings))
+    while not readiness(settings, sandbox)[0]:
+        time.sleep(LOOK_SECONDS)
+    sys.stdout.write(f"Weighbridge is ready on http://{address}\n")
+    sys.stdout.flush()
+
+
+def config_file() -> Path:
+    """The gunicorn configuration that comes with the service."""
+    return Path(__file__).resolve().parent.parent.parent / "deploy" / "gunicorn.conf.py"

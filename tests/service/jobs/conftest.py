@@ -1,0 +1,52 @@
+"""A database and a blob folder of their own, and short ways to put an analysis in."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from service.config import Settings
+from service.jobs import catalogue
+from service.jobs.blobs import Blobs, Incoming
+from service.jobs.database import open_database
+from service.jobs.identifiers import new_id
+from service.jobs.records import Analysis, Part, result_key
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data_dir=tmp_path)
+
+
+@pytest.fixture
+def blobs(settings):
+    made = Blobs(settings.data_dir)
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def database(settings, blobs):
+    made = open_database(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def add(database, blobs):
+    """`add(b"content", name="a.pt", owner="me")` accepts an analysis of one file and returns it."""
+
+    def do(content=b"content", *, name="a.pt", owner=None, max_queued=100, version="1", sha256=True):
+        with Incoming(blobs) as file:
+            file.write(content)
+            file.finish()
+            known = file.sha256() if sha256 else None
+            parts = (Part(name=name, bytes=file.size, blake3=file.digest, sha256=known),)
+            new = Analysis(
+                id=new_id(), state="queued", created_at=time.time(), name=name, bytes=file.size,
+                key=result_key(parts, version), parts=parts, request_id="r",
+            )  # fmt: skip
+            return catalogue.add(database, new, [file], max_queued=max_queued, owner=owner)
+
+    return do
