@@ -13,6 +13,8 @@ FROM ${BASE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /opt/weighbridge
+# Slim images come without the standard library's bytecode, and a read-only root could never keep any.
+RUN python3 -m compileall -qq -x '/(test|tests|lib2to3)/' "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 
 # --- building: a pip of its own fills the environments, so that none of them carries one ---------------------------
 FROM base AS pip

@@ -41,9 +41,11 @@ check: .venv/.installed  ## lint, types, and the import contract of the rooms
 bench: install .venv-torch/.bench  ## measure against what people do today; prints docs/performance.md's tables
 	@$(BIN)/python -m tests.bench.bench $(BENCH_ARGS)
 
-samples: install  ## write docs/samples anew, with both frameworks
+samples: install  ## write docs/samples and the rehearsal's files anew, with both frameworks
 	@.venv-keras/bin/python docs/samples/make.py keras docs/samples
 	@.venv-torch/bin/python docs/samples/make.py torch docs/samples
+	@.venv-keras/bin/python docs/samples/make.py rehearse-keras service/worker/rehearsal_files
+	@.venv-torch/bin/python docs/samples/make.py rehearse-torch service/worker/rehearsal_files
 
 clean:  ## remove the environments and everything that was made or cached, but not var/ (the service's data)
 	@rm -rf .venv .venv-keras .venv-torch .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
@@ -52,17 +54,15 @@ clean:  ## remove the environments and everything that was made or cached, but n
 
 # --- environments ------------------------------------------------------------------------------------------------
 
-.PHONY: python
-python:
-	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.13 found; name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-		{ echo "make: $(PYTHON) must be Python 3.11 to 3.13: the pinned TensorFlow has no build for others" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo "make: $(PYTHON) lacks its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
-
 # The mark is set last, so that a venv whose making was interrupted is made again.
-%/.made: | python
-	@$(PYTHON) -m venv --clear $(@D)
+%/.made:
+	@python="$(PYTHON)"; \
+	test -n "$$python" || { echo "make: no Python 3.11 to 3.13 found; name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }; \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "make: $$python must be Python 3.11 to 3.13: the pinned TensorFlow has no build for others" >&2; exit 1; }; \
+	$$python -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "make: $$python lacks its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }; \
+	$$python -m venv --clear $(@D)
 	@touch $@
 
 .venv/.installed: pyproject.toml constraints.txt | .venv/.made

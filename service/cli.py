@@ -32,7 +32,7 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve over HTTP; HOST and PORT say where."""
-    command = [sys.executable, "-m", "gunicorn", "--config", str(config_file())]
+    command = [sys.executable, "-I", "-m", "gunicorn", "--config", str(config_file())]
     os.execv(sys.executable, command)  # noqa: S606 - the server takes this process's place
 
 

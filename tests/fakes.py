@@ -1,4 +1,4 @@
-"""A sandbox without processes, which does what an upload's first word says, and the parts of a web process around it."""
+"""A sandbox without processes that does what an upload's first word says, and the parts of a web process around it."""
 
 from __future__ import annotations
 

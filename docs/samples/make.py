@@ -2,6 +2,8 @@
 
     python docs/samples/make.py keras docs/samples
     python docs/samples/make.py torch docs/samples
+    python docs/samples/make.py rehearse-keras service/worker/rehearsal_files
+    python docs/samples/make.py rehearse-torch service/worker/rehearsal_files
 
 The same small digit classifier in both frameworks: one convolution, one batch normalisation, one dense layer.
 """
@@ -64,5 +66,41 @@ def make_torch(folder: Path) -> None:
     torch.export.save(exported, folder / "digits.pt2")
 
 
+def rehearse_keras(folder: Path) -> None:
+    """The smallest files of their kind, for the warm process to try its readers on: see service/worker/rehearsal.py."""
+    import keras
+
+    layers = [
+        keras.Input((4, 4, 1)),
+        keras.layers.Conv2D(2, 1),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(1),
+    ]
+    model = keras.Sequential(layers, name="tiny")
+    model.save(folder / "tiny.keras")
+    model.save(folder / "tiny.h5")
+    model.save_weights(folder / "tiny.weights.h5")
+
+
+def rehearse_torch(folder: Path) -> None:
+    """As `rehearse_keras`."""
+    import torch
+    from torch import nn
+
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Linear(4, 1)).eval()
+    torch.save(model.state_dict(), folder / "tiny_state_dict.pt")
+    torch.save(model, folder / "tiny_module.pt")
+    torch.save(model.state_dict(), folder / "tiny_legacy.pt", _use_new_zipfile_serialization=False)
+    torch.jit.script(model).save(str(folder / "tiny_torchscript.pt"))
+    torch.export.save(torch.export.export(model, (torch.zeros(2, 1, 4, 4),)), folder / "tiny.pt2")
+
+
+MAKERS = {
+    "keras": make_keras,
+    "torch": make_torch,
+    "rehearse-keras": rehearse_keras,
+    "rehearse-torch": rehearse_torch,
+}
+
 if __name__ == "__main__":
-    {"keras": make_keras, "torch": make_torch}[sys.argv[1]](Path(sys.argv[2]))
+    MAKERS[sys.argv[1]](Path(sys.argv[2]))

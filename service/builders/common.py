@@ -69,6 +69,7 @@ _NOISE = (
     re.compile(r"<[^<>]{0,200}>"),  # representations of objects, addresses in them
     re.compile(r"(?:[A-Za-z]:)?[/\\][\w./\\-]+\.(?:py|so)\S*"),
     re.compile(r"https?://\S+"),
+    re.compile(r" with name 'None'"),
     re.compile(r"\x1b\[[0-9;]*m"),
 )
 

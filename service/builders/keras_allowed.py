@@ -35,6 +35,9 @@ MODELS = frozenset({"Sequential", "Functional", "Model"})
 RENAMED = {"GroupedQueryAttention": "GroupQueryAttention"}
 """Class names that `keras.layers` exports under another name."""
 
+ELSEWHERE = {"LayerScale": "keras.src.applications.convnext"}
+"""Layers that Keras' own applications use without exporting them, and their modules."""
+
 REFUSED = {
     "Lambda": "a Lambda holds code, and code from a spec is never run",
     "TFSMLayer": "it loads a model from a path",
@@ -61,6 +64,11 @@ RECURRENT = frozenset(
     }
 )
 """Layers whose further tensors are the initial state."""
+
+SELF_ATTENTION = frozenset(
+    {"MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention"}
+)
+"""Layers that want a query and a value; where a spec gives one tensor, it is both."""
 
 LAYER_ARGUMENTS = frozenset({"layer", "backward_layer", "cell", "cells", "layers"})
 """Arguments that hold layers."""

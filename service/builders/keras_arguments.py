@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from service.builders.keras_allowed import COMMON_ARGUMENTS, LAYER_ARGUMENTS
+from service.builders.keras_allowed import LAYER_ARGUMENTS
 from service.parsers.suggest import did_you_mean
 
 MAX_NGRAMS = 100
@@ -59,14 +59,20 @@ class Signature(msgspec.Struct, frozen=True):
 
 
 def signature(kind: type) -> Signature:
-    """The constructor's arguments, with those that every layer takes where it passes them on."""
-    parameters = [p for p in inspect.signature(kind.__init__).parameters.values() if p.name != "self"]  # type: ignore[misc]
-    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    passes_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    if passes_on:
-        defaults = {**dict.fromkeys(COMMON_ARGUMENTS - {"trainable"}), "trainable": True, **defaults}
-    required = tuple(p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
+    """The constructor's arguments, and those of the constructors that it passes unknown ones on to."""
+    own = _parameters(kind)
+    defaults = {p.name: p.default for p in own if p.default is not p.empty}
+    required = tuple(p.name for p in own if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
+    above = iter(kind.__mro__[1:])
+    while any(p.kind is p.VAR_KEYWORD for p in own) and "autocast" not in defaults:
+        own = _parameters(next(above))
+        defaults = {**{p.name: p.default for p in own if p.default is not p.empty}, **defaults}
     return Signature(defaults=defaults, required=required)
+
+
+def _parameters(kind: type) -> list[inspect.Parameter]:
+    initializer: Any = kind.__init__  # type: ignore[misc]
+    return [parameter for parameter in inspect.signature(initializer).parameters.values() if parameter.name != "self"]
 
 
 def problems(arguments: dict[str, Any], known: Signature, type_name: str) -> list[tuple[str, str]]:

@@ -10,12 +10,22 @@ from typing import Any
 
 import msgspec
 
-from service.builders import keras_calls, keras_old
+from service.builders import keras_calls, keras_old, keras_tfops
 from service.builders.common import invalid
-from service.builders.keras_allowed import LAYERS, MODELS, OPERATION_MODULES, REFUSED, REFUSED_OPERATIONS, RENAMED
+from service.builders.keras_allowed import (
+    ELSEWHERE,
+    LAYERS,
+    MODELS,
+    OPERATION_MODULES,
+    REFUSED,
+    REFUSED_OPERATIONS,
+    RENAMED,
+)
 from service.builders.keras_plan import Call, Form, LayerSpec, ModelSpec, Ref, chain, refs
 from service.catalog.keras_classes import is_custom, is_operation, snake_case
+from service.catalog.keras_config import as_shape
 from service.parsers.suggest import did_you_mean
+from service.tree import Shape
 
 MAX_NAME = 1000
 """Longest layer name: 250 were seen in generated models; a megabyte is an attack."""
@@ -71,6 +81,7 @@ def _sorted(spec: LayerSpec, entry: dict[str, Any], config: dict[str, Any]) -> L
     if is_operation(spec.type, spec.module):
         return _operation(spec, config)
     if spec.type in REFUSED:
+        spec = msgspec.structs.replace(spec, output_shape=_recorded_output(config))
         return _opaque(spec, f"Not built: {REFUSED[spec.type]}.", weightless=spec.type == "Lambda")
     if not own:
         hint = did_you_mean(spec.type, LAYERS) if spec.module is None else ""
@@ -80,6 +91,12 @@ def _sorted(spec: LayerSpec, entry: dict[str, Any], config: dict[str, Any]) -> L
     if built is None:
         return _opaque(spec, f"Keras 3 no longer has {spec.type}, and nothing in it equals it.")
     built = RENAMED.get(built, built)
+    if spec.module == ELSEWHERE.get(built, ""):
+        return msgspec.structs.replace(spec, form="layer", builds_as=built, arguments=config)
+    if built not in LAYERS and spec.module not in (None, "keras.layers"):
+        return _opaque(
+            spec, f"{spec.type} of {spec.module} is no layer of Keras itself: its weights are not in the spec."
+        )
     if built not in LAYERS:
         raise invalid(
             spec.pointer, f"{spec.label}: there is no layer {spec.type} in Keras.{did_you_mean(built, LAYERS)}"
@@ -89,6 +106,8 @@ def _sorted(spec: LayerSpec, entry: dict[str, Any], config: dict[str, Any]) -> L
 
 
 def _operation(spec: LayerSpec, config: dict[str, Any]) -> LayerSpec:
+    if spec.type in keras_tfops.CLASSES and keras_tfops.is_known(config.get("function")):
+        return msgspec.structs.replace(spec, form="operation", arguments=config)
     module = (spec.module or "").split(".")
     known = module[:3] == ["keras", "src", "ops"] and module[-1] in OPERATION_MODULES and len(module) == 4
     if known and spec.type not in REFUSED_OPERATIONS and any(refs(call.args) for call in spec.calls):
@@ -96,6 +115,12 @@ def _operation(spec: LayerSpec, config: dict[str, Any]) -> LayerSpec:
     return _opaque(
         spec, f"{spec.type} is an operation of TensorFlow or Keras that is not rebuilt here.", weightless=True
     )
+
+
+def _recorded_output(config: dict[str, Any]) -> Shape | None:
+    """The shape that a Lambda was told to return, with the batch axis that its config leaves out."""
+    given = config.get("output_shape")
+    return as_shape([None, *given]) if isinstance(given, list) else None
 
 
 def _opaque(spec: LayerSpec, note: str, *, custom: bool = False, weightless: bool = False) -> LayerSpec:

@@ -8,7 +8,7 @@ from typing import Any
 
 from service.builders import common_list
 from service.builders.common import Problems, invalid
-from service.builders.keras_allowed import LAYERS, LIST_CALL, RECURRENT, REFUSED
+from service.builders.keras_allowed import LAYERS, LIST_CALL, RECURRENT, REFUSED, SELF_ATTENTION
 from service.builders.keras_plan import Call, Form, LayerSpec, ModelSpec, Ref, chain
 from service.catalog.keras_classes import snake_case
 from service.config import Limits
@@ -125,6 +125,8 @@ def _layer(item: common_list.LayerPlan) -> LayerSpec:
 def _call(item: common_list.LayerPlan) -> Call:
     found = [Ref(source.name, 0, source.output) for source in item.inputs]
     named = {name: Ref(source.name, 0, source.output) for name, source in item.named_inputs.items()}
+    if item.type in SELF_ATTENTION and len(found) == 1 and not named:
+        found = found * 2
     if item.type in LIST_CALL and found:
         return Call(args=(found,), kwargs=named)
     if item.type in RECURRENT and len(found) > 1:

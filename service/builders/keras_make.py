@@ -6,6 +6,7 @@ Runs inside `keras.StatelessScope`. Classes come from `keras.layers` by names on
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import keras
 
 from service.builders import keras_arguments, keras_objects, keras_old
 from service.builders.common import Problems, clean, invalid, named_argument, sentence
-from service.builders.keras_allowed import COMMON_ARGUMENTS, LAYERS, REFUSED, RENAMED
+from service.builders.keras_allowed import COMMON_ARGUMENTS, ELSEWHERE, LAYERS, REFUSED, RENAMED
 from service.builders.keras_plan import LayerSpec, ModelSpec
 from service.errors import InvalidSpec
 from service.parsers.suggest import did_you_mean
@@ -125,6 +126,8 @@ def layer_class(spec: LayerSpec) -> Any:
     name = RENAMED.get(spec.builds_as, spec.builds_as)
     if name in REFUSED:
         raise invalid(f"{spec.pointer}.type", f"{spec.label}: {spec.type} is not built: {REFUSED[name]}.")
+    if name in ELSEWHERE:
+        return getattr(importlib.import_module(ELSEWHERE[name]), name)
     if name not in LAYERS:
         hint = did_you_mean(spec.type, LAYERS)
         raise invalid(f"{spec.pointer}.type", f"{spec.label}: there is no layer {spec.type} in Keras.{hint}")

@@ -121,7 +121,7 @@ def dtype_policy(given: Any) -> Made:
     try:
         return Made(dtype_policies.get(given))
     except (ValueError, TypeError) as error:
-        return Made(problem=clean(str(error)))
+        return Made(problem=f"is not usable: {clean(str(error))}")
 
 
 def _policy_name(given: dict[str, Any]) -> str | None:
@@ -161,4 +161,4 @@ def _call(kind: Callable[..., Any], config: dict[str, Any]) -> Made:
     try:
         return Made(kind(**plain))
     except Exception as error:  # noqa: BLE001 - constructors of the framework raise what they like at odd arguments
-        return Made(problem=clean(str(error)))
+        return Made(problem=f"is not usable: {clean(str(error))}")

@@ -49,7 +49,7 @@ subsample_length bias init p inner_init forget_bias_init inner_activation dropou
 U_regularizer b_regularizer W_constraint U_constraint b_constraint gamma_init beta_init pool_length stride length
 atrous_rate concat_axis nb_feature weights consume_less implementation time_major fused virtual_batch_size
 adjustment mode beta_init sigma alpha theta query_shape key_shape value_shape vocabulary_size activity_reg
-layers dot_axes output_shape output_mask node_indices tensor_indices arguments has_vocabulary
+layers dot_axes output_dim dropout output_shape output_mask node_indices tensor_indices arguments has_vocabulary
 num_threads experimental_autocast
 """
 _IGNORED = frozenset(_OBSOLETE.split())
@@ -132,9 +132,8 @@ def _by_family(class_name: str, config: Config) -> Config:
     if class_name.startswith("SeparableConv"):
         old = {"groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"}
         return {key: value for key, value in config.items() if key not in old}
-    if class_name not in _INPUTS and "input_dim" in config:
-        return {key: value for key, value in config.items() if key != "input_dim"}
-    return config
+    misread = "units" if class_name in _INPUTS else "input_dim"  # an embedding's sizes kept their names
+    return {key: value for key, value in config.items() if key != misread}
 
 
 def _batch_norm(config: Config) -> Config:

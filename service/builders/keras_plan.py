@@ -43,6 +43,7 @@ class LayerSpec(msgspec.Struct, frozen=True, kw_only=True):
         recorded: Its config as stored, None where the spec is not Keras' own.
         hidden: An input that the framework does not list (a Sequential's).
         build_shape: Recorded shape(s) it was built with.
+        output_shape: What a thing that is never built returns, where the file says it.
         weightless: Whether a thing that is never built has no weights for certain (an operation, a Lambda).
         shared_id: Equal for occurrences of one layer object.
     """
@@ -62,6 +63,7 @@ class LayerSpec(msgspec.Struct, frozen=True, kw_only=True):
     build_shape: Any = None
     shared_id: int | None = None
     custom: bool = False
+    output_shape: Shape | None = None
     weightless: bool = False
     notes: tuple[str, ...] = ()
 

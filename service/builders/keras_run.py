@@ -13,6 +13,7 @@ import keras
 import msgspec
 from keras.src import ops as keras_ops  # classes of operations have no public name
 
+from service.builders import keras_tfops
 from service.builders.common import Problems, check_shape, clean, invalid, shape_text
 from service.builders.keras_env import Env, Tensor, from_build_shape, order, shapes, symbolic
 from service.builders.keras_make import Child, Maker, safe_name
@@ -154,12 +155,12 @@ class Runner:
         if item.spec.model is not None:
             return self._call_model(item, item.spec.model, tensors)
         if item.layer is None:
-            return []
+            return [] if item.spec.output_shape is None else [symbolic(item.spec.output_shape)]
         replaced = {}
         if any(tensor is None for tensor in tensors):
             replaced = from_build_shape(item.spec, call)
             if not replaced:
-                _note_unknown(item)
+                _note_unknown(item, env.model)
                 return []
         args, kwargs = env.resolve(call.args, replaced), env.resolve(call.kwargs, replaced)
         outputs = self._attempt(item, args, kwargs, tensors)
@@ -202,16 +203,28 @@ def _open(ran: Ran) -> bool:
     return any(ran.env.tensor(ref) is None for ref in refs(ran.spec.inputs))
 
 
-def _note_unknown(item: Done) -> None:
-    feeders = ", ".join(repr(name[:60]) for name in item.feeders)
-    item.notes = (
-        *item.notes,
-        f"Not built: the shape that comes from {feeders} is not known, so neither are the sizes of its weights.",
-    )
+def _note_unknown(item: Done, model: ModelSpec) -> None:
+    hidden = {spec.name for spec in model.layers if spec.hidden}
+    feeders = ", ".join("the model's input" if name in hidden else repr(name[:60]) for name in item.feeders)
+    item.notes = (*item.notes, f"Not built: the shape that comes from {feeders} is not known.")
+
+
+class TensorFlowOperation(msgspec.Struct, frozen=True):
+    """An operation of Keras 2's graph as something to call."""
+
+    function: str
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensors it returns, in terms of `keras.ops`."""
+        return keras_tfops.call(keras.ops, self.function, list(args), kwargs)
+
+    __call__ = call
 
 
 def _operation(spec: LayerSpec) -> Any:
     """An operation of Keras' own graph; InvalidSpec if the name is none of its module's operation classes."""
+    if spec.type in keras_tfops.CLASSES:
+        return TensorFlowOperation(spec.arguments["function"])
     module = getattr(keras_ops, spec.builds_as)
     kind = getattr(module, spec.type, None)
     if not isinstance(kind, type) or not issubclass(kind, keras.Operation) or kind.__module__ != module.__name__:
@@ -236,4 +249,7 @@ def _index(value: Any) -> Any:
 def _accepted(layer: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Call arguments that say something and that the layer takes; older Keras recorded others too."""
     known = inspect.signature(layer.call).parameters
-    return {key: value for key, value in kwargs.items() if value is not None and key in known}
+    said = {key: value for key, value in kwargs.items() if value is not None}
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return said
+    return {key: value for key, value in said.items() if key in known}

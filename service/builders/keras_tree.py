@@ -10,12 +10,14 @@ import keras
 
 from service.builders.common import as_shape, byte_size, check_shape
 from service.builders.keras_old import CUDNN_BIAS
+from service.builders.keras_plan import refs
 from service.builders.keras_run import Done, Ran
 from service.catalog.keras_classes import kind_of
+from service.catalog.keras_config import plain_config
 from service.catalog.keras_inner import FUSED_CELL, inner_layers
 from service.catalog.keras_variables import STATISTICS, layout_of, own_variables, role_of
 from service.config import Limits
-from service.plain import json_value, text
+from service.plain import text
 from service.tree import Layer, Shape, Weight, element_count
 
 _NUMBERED = re.compile(r"^(seed_generator)_\d+(?=/)")
@@ -33,22 +35,23 @@ class Lister:
 
     def layers(self, ran: Ran) -> list[Layer]:
         """All layers of a model and of the models in it, parents before children."""
-        return list(self._walk(ran, None, trainable=ran.spec.trainable))
+        return list(self._walk(ran, None, (), trainable=ran.spec.trainable))
 
-    def _walk(self, ran: Ran, parent: str | None, *, trainable: bool) -> Iterator[Layer]:
+    def _walk(self, ran: Ran, parent: str | None, fed_by: tuple[str, ...], *, trainable: bool) -> Iterator[Layer]:
+        """The layers of one model; `fed_by` are the paths that feed the model as a whole."""
         prefix = f"{parent}/" if parent else ""
         hidden = {done.spec.name for done in ran.layers if done.spec.hidden}
         for done in ran.layers:
             if done.spec.hidden:
                 continue
             path = prefix + text(done.spec.name)
-            inputs = tuple(prefix + text(name) for name in done.feeders if name not in hidden)
+            inputs = _feeders(done, ran, prefix, hidden, fed_by)
             if not _is_known(done):
                 self.open.append(path)
             yield self._layer(done, path, parent, inputs, trainable=trainable)
             if done.model is not None:
                 inner = trainable and done.spec.trainable is not False and done.model.spec.trainable
-                yield from self._walk(done.model, path, trainable=inner)
+                yield from self._walk(done.model, path, inputs, trainable=inner)
 
     def _layer(self, done: Done, path: str, parent: str | None, inputs: tuple[str, ...], *, trainable: bool) -> Layer:
         spec, layer = done.spec, done.layer
@@ -94,6 +97,17 @@ class Lister:
             check_shape(shape, self._limits, f"{done.spec.label}: {name}", done.spec.pointer)
             can_learn = id(variable) in learned
             yield _weight(variable, name, shape, owner, can_learn=can_learn, switched_on=trainable and layer.trainable)
+
+
+def _feeders(done: Done, ran: Ran, prefix: str, hidden: set[str], fed_by: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths of the layers that feed one; what feeds a model's input is what feeds the model."""
+    if done.spec.form == "input":
+        names = [ref.layer for ref in refs(ran.spec.inputs)]
+        if len(names) != len(fed_by) or done.spec.name not in names:
+            return fed_by
+        return (fed_by[names.index(done.spec.name)],)
+    paths = (fed_by if name in hidden else (prefix + text(name),) for name in done.feeders)
+    return tuple(dict.fromkeys(path for found in paths for path in found))
 
 
 def _is_known(done: Done) -> bool:
@@ -164,6 +178,8 @@ def _switch(done: Done) -> bool | None:
 def _kind(done: Done) -> str:
     if done.spec.model is not None:
         return "container"
+    if done.spec.type == "Merge":
+        return "merge"
     return kind_of(done.spec.type, done.spec.module)
 
 
@@ -171,9 +187,16 @@ def _config(done: Done) -> dict[str, Any]:
     """As stored; for a spec of one's own as Keras completes it."""
     config = done.spec.recorded
     if config is None and isinstance(done.layer, keras.Layer):
-        config = done.layer.get_config()
+        config = _completed(done.layer)
     config = done.spec.arguments if config is None else config
-    plain = json_value(
+    return plain_config(
         {key: value for key, value in config.items() if done.spec.model is None or key not in _MODEL_KEYS}
     )
-    return dict(plain)
+
+
+def _completed(layer: Any) -> dict[str, Any] | None:
+    """The config that Keras gives back, None where odd arguments make it fail."""
+    try:
+        return dict(layer.get_config())
+    except (TypeError, ValueError, NotImplementedError):
+        return None

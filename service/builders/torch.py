@@ -15,10 +15,17 @@ from service.tree import Model
 
 KIND = "torch"
 
+_LATE = ("sympy", "torch._dynamo")
+
 
 def warm() -> None:
-    """Import PyTorch, and run nothing: a process that has run an operation forks badly."""
+    """Import PyTorch, and run nothing: a process that has run an operation forks badly.
+
+    What PyTorch itself imports only when a shape is first inferred takes two seconds, so it comes along.
+    """
     _framework()
+    for name in _LATE:
+        importlib.import_module(name)
 
 
 def framework_version() -> str:

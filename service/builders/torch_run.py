@@ -160,10 +160,36 @@ def _outputs(
     )
     if item.type in SELF_ATTENTION and len(plain) == 1 and not named:
         plain = plain * SELF_ATTENTION[item.type]
-    returned = done.module(*plain, **named)
+    steps, plain = _one_step(done.module, plain)
+    returned = _narrow(done.module)(*plain, **named)
     for hook in hooks:
         hook.remove()
-    return [leaf for leaf in pytree.tree_leaves(returned) if isinstance(leaf, torch.Tensor)]
+    found = [leaf for leaf in pytree.tree_leaves(returned) if isinstance(leaf, torch.Tensor)]
+    if isinstance(done.module, nn.Bilinear):
+        return [_stretched(found[0], -1, done.module.out_features)]
+    return found if steps is None else [_stretched(found[0], *steps), *found[1:]]
+
+
+def _one_step(module: nn.Module, tensors: list[torch.Tensor]) -> tuple[tuple[int, int] | None, list[torch.Tensor]]:
+    """A recurrent module's input cut to one step in time, with (axis, steps): every step would cost an inference."""
+    if not isinstance(module, nn.RNNBase) or tensors[0].dim() != 3:
+        return None, tensors
+    axis = 1 if module.batch_first else 0
+    return (axis, tensors[0].shape[axis]), [tensors[0].narrow(axis, 0, 1), *tensors[1:]]
+
+
+def _narrow(module: nn.Module) -> nn.Module:
+    """The module to call: a Bilinear with one output in place of many, because PyTorch infers them one by one."""
+    if not isinstance(module, nn.Bilinear):
+        return module
+    return nn.Bilinear(module.in1_features, module.in2_features, 1, device="meta", dtype=module.weight.dtype)
+
+
+def _stretched(output: torch.Tensor, axis: int, size: int) -> torch.Tensor:
+    """`output` with another size along one axis."""
+    sizes = list(output.shape)
+    sizes[axis] = size
+    return output.new_empty(sizes)
 
 
 def _noting(path: str, seen: dict[str, Any]) -> Any:

@@ -41,7 +41,7 @@ class Lister:
             yield _function(done, path, parent, feeders)
         elif done.module is None:
             yield _shell(done, path, parent, feeders)
-            before: tuple[str, ...] = ()
+            before = feeders
             for inner in done.children:
                 yield from self._layer(inner, path, before)
                 before = (f"{path}.{text(inner.item.name)}",)

@@ -6,6 +6,7 @@ Knows names only; must not know files, weights or shapes.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _CLASSES_BY_KIND = {
     "input": "InputLayer",
@@ -46,12 +47,12 @@ _CLASSES_BY_KIND = {
     "dropout": "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D AlphaDropout GaussianDropout",
     "noise": "GaussianNoise",
     "pool": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D "
-            "MaxPool1D MaxPool2D MaxPool3D AvgPool1D AvgPool2D AvgPool3D "
-            "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
-            "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
+    "MaxPool1D MaxPool2D MaxPool3D AvgPool1D AvgPool2D AvgPool3D "
+    "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
+    "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
     "global_pool": "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlobalAveragePooling1D "
-                   "GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPool1D GlobalMaxPool2D "
-                   "GlobalMaxPool3D GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D",
+    "GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPool1D GlobalMaxPool2D "
+    "GlobalMaxPool3D GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D",
     "padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D",
     "crop": "Cropping1D Cropping2D Cropping3D CenterCrop RandomCrop",
     "upsample": "UpSampling1D UpSampling2D UpSampling3D",
@@ -64,13 +65,13 @@ _CLASSES_BY_KIND = {
     "wrapper": "Wrapper",
     "activation_identity": "Identity",
     "preprocessing": "Rescaling Resizing CategoryEncoding Discretization Hashing HashedCrossing StringLookup "
-                     "IntegerLookup IndexLookup TextVectorization Pipeline FeatureSpace MelSpectrogram "
-                     "STFTSpectrogram MaxNumBoundingBoxes CategoryCrossing "
-                     "AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp "
-                     "RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast "
-                     "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight "
-                     "RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation "
-                     "RandomSharpness RandomShear RandomTranslation RandomWidth RandomZoom Solarization",
+    "IntegerLookup IndexLookup TextVectorization Pipeline FeatureSpace MelSpectrogram "
+    "STFTSpectrogram MaxNumBoundingBoxes CategoryCrossing "
+    "AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp "
+    "RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast "
+    "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight "
+    "RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation "
+    "RandomSharpness RandomShear RandomTranslation RandomWidth RandomZoom Solarization",
     "container": "Sequential Functional Model Graph",
     "wrapper_foreign": "TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer",
 }
@@ -123,6 +124,7 @@ def kind_of(class_name: str | None, module: str | None = None) -> str:
     return KIND_OF_CLASS.get(class_name, "unknown")
 
 
+@lru_cache(maxsize=4096)
 def snake_case(class_name: str) -> str:
     """Keras' own spelling of a class in automatic names and weight groups (`Conv2D` is `conv2d`)."""
     name = re.sub(r"\W+", "", class_name)

@@ -7,15 +7,16 @@ Must not know weights, shapes' arithmetic or files. Nothing named in a configura
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from service.catalog.keras_classes import is_operation, snake_case
 from service.errors import LimitExceeded, MalformedFile
-from service.plain import text
+from service.plain import MAX_TEXT, json_value, text
 from service.tree import Frozen, Shape
 
 
-class Reference(Frozen):
+class Reference(Frozen, frozen=True, kw_only=True):
     """One tensor that feeds a layer: output `tensor` of call `node` of the sibling `layer`; shape if recorded."""
 
     layer: str
@@ -24,7 +25,7 @@ class Reference(Frozen):
     shape: Shape | None = None
 
 
-class Spec(Frozen):
+class Spec(Frozen, frozen=True, kw_only=True):
     """One layer, or one tensor operation, as configured.
 
     Attributes:
@@ -120,11 +121,18 @@ def _spec(entry: dict[str, Any], pointer: str, counter: Counter) -> Spec:
     layers = _layers(config.get("layers"), f"{pointer}/config/layers", counter)
     sequential = layers is not None and _is_chain(class_name, config)
     return Spec(
-        name=_name(entry, config, class_name), class_name=text(class_name), module=module,
-        registered=_text(entry.get("registered_name")), config=config, pointer=pointer or "/",
-        build_shape=_build_shape(entry), shared_id=_integer(entry.get("shared_object_id")),
-        operation=is_operation(class_name, module), calls=_calls(entry.get("inbound_nodes")),
-        layers=layers, sequential=sequential,
+        name=_name(entry, config, class_name),
+        class_name=text(class_name.rsplit(">", 1)[-1]),
+        module=module,
+        registered=_text(entry.get("registered_name")),
+        config=config,
+        pointer=pointer or "/",
+        build_shape=_build_shape(entry),
+        shared_id=_integer(entry.get("shared_object_id")),
+        operation=is_operation(class_name, module) or _is_nameless_operation(class_name, config, module),
+        calls=_calls(entry.get("inbound_nodes")),
+        layers=layers,
+        sequential=sequential,
         outputs=() if sequential else tuple(_references(config.get("output_layers"))),
         inputs=() if sequential else tuple(found.layer for found in _references(config.get("input_layers"))),
     )
@@ -135,6 +143,11 @@ def _name(entry: dict[str, Any], config: dict[str, Any], class_name: str) -> str
         if isinstance(value, str) and value:
             return text(value)
     return snake_case(class_name) or "layer"
+
+
+def _is_nameless_operation(class_name: str, config: dict[str, Any], module: str | None) -> bool:
+    """Keras 3's operations in legacy files come without module, and with nothing but a name."""
+    return module is None and class_name != "InputLayer" and set(config) == {"name"}
 
 
 def _is_chain(class_name: str, config: dict[str, Any]) -> bool:
@@ -177,14 +190,44 @@ def _references(value: Any) -> Iterator[Reference]:
 
 
 def _is_triple(value: list[Any]) -> bool:
-    return (len(value) in (3, 4) and isinstance(value[0], str) and type(value[1]) is int
-            and (type(value[2]) is int or value[1] < 0))
+    return (
+        len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and type(value[1]) is int
+        and (type(value[2]) is int or value[1] < 0)
+    )
 
 
 def _keras_tensor(config: Any) -> Iterator[Reference]:
     history = config.get("keras_history") if isinstance(config, dict) else None
     if isinstance(history, list) and len(history) == 3 and _is_triple(history):
         yield Reference(layer=text(history[0]), node=history[1], tensor=history[2], shape=as_shape(config.get("shape")))
+
+
+def plain_config(config: dict[str, Any]) -> dict[str, Any]:
+    """`config` fit for a report; nearly always it is as it stands, and is not copied."""
+    if _is_plain(config):
+        return config
+    plain: dict[str, Any] = json_value(config)
+    return plain
+
+
+def _is_plain(config: dict[str, Any]) -> bool:
+    """Whether there is nothing in it that a report would shorten or replace; non-ASCII text is left to the long way."""
+    open_values: list[Any] = [config]
+    while open_values:
+        value = open_values.pop()
+        if type(value) is dict:
+            open_values.extend(value)
+            open_values.extend(value.values())
+        elif type(value) is list:
+            open_values.extend(value)
+        elif type(value) is str:
+            if len(value) > MAX_TEXT or not value.isascii():
+                return False
+        elif (type(value) is int and not -(2**63) <= value < 2**63) or (type(value) is float and not isfinite(value)):
+            return False
+    return True
 
 
 def as_shape(value: Any) -> Shape | None:

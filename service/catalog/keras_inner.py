@@ -1,4 +1,4 @@
-"""The layers inside Keras' composite layers: which attribute holds which layer, in the order Keras counts their weights.
+"""The layers inside Keras' composite layers: which attribute holds which, in the order Keras counts their weights.
 
 Knows Bidirectional, wrappers, recurrent cells and attention; must not know files. Attribute names are those that
 Keras uses as group names in the files it writes.
@@ -12,23 +12,34 @@ from service.catalog.keras_classes import KIND_OF_CLASS, class_of_group, snake_c
 from service.catalog.keras_config import Spec, parse_layer
 from service.tree import Frozen
 
-_CELL_OF_LAYER = {"SimpleRNN": "SimpleRNNCell", "LSTM": "LSTMCell", "GRU": "GRUCell",
-                  "ConvLSTM1D": "ConvLSTMCell", "ConvLSTM2D": "ConvLSTMCell", "ConvLSTM3D": "ConvLSTMCell"}
+_CELL_OF_LAYER = {
+    "SimpleRNN": "SimpleRNNCell",
+    "LSTM": "LSTMCell",
+    "GRU": "GRUCell",
+    "ConvLSTM1D": "ConvLSTMCell",
+    "ConvLSTM2D": "ConvLSTMCell",
+    "ConvLSTM3D": "ConvLSTMCell",
+}
 FUSED_CELL = frozenset(_CELL_OF_LAYER)
 """Recurrent layers whose single cell is an implementation detail: its variables count as their own."""
 
 _PROJECTIONS = ("query", "key", "gate", "value", "output")
 
 
-class Inner(Frozen):
+_HOLDERS = frozenset({"wrapper", "time_distributed", "spectral_norm", "preprocessing", "container"})
+"""Kinds of Keras' own layers that may hold another one in their configuration."""
+
+
+class Inner(Frozen, frozen=True, kw_only=True):
     """An inner layer: names its attribute may have in the file, and its class and arguments where they are known.
 
-    `visible` is False where the inner layer's name is no part of its variables' names.
+    `visible` is False for a cell that is an implementation detail: where the layer around it is the one that is
+    reported, the cell's name is no part of its variables' names.
     """
 
     attributes: tuple[str, ...]
     class_name: str | None = None
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for each
     name: str | None = None
     visible: bool = True
 
@@ -36,7 +47,8 @@ class Inner(Frozen):
 def inner_layers(class_name: str, config: dict[str, Any]) -> tuple[Inner, ...]:
     """The layers inside a layer of `class_name`, as far as its configuration tells."""
     if class_name in _CELL_OF_LAYER:
-        return (Inner(attributes=("cell",), class_name=_CELL_OF_LAYER[class_name], config=config, visible=False),)
+        cell = _CELL_OF_LAYER[class_name]
+        return (Inner(attributes=("cell",), class_name=cell, config=config, name=snake_case(cell), visible=False),)
     kind = KIND_OF_CLASS.get(class_name)
     if kind in ("multi_head_attention", "grouped_query_attention"):
         return tuple(_projection(part, config) for part in _PROJECTIONS)
@@ -46,13 +58,17 @@ def inner_layers(class_name: str, config: dict[str, Any]) -> tuple[Inner, ...]:
         return _cells(config)
     if class_name == "RNN":
         return _cell(config)
-    return _configured(config)
+    return _configured(config) if kind is None or kind in _HOLDERS else ()
 
 
 def _projection(part: str, config: dict[str, Any]) -> Inner:
     bias = {"bias_axes": "h"} if config.get("use_bias", True) is True else {}
-    return Inner(attributes=(f"{part}_dense", f"_{part}_dense"), class_name="EinsumDense",
-                 config={"dtype": config.get("dtype"), **bias}, name="attention_output" if part == "output" else part)
+    return Inner(
+        attributes=(f"{part}_dense", f"_{part}_dense"),
+        class_name="EinsumDense",
+        config={"dtype": config.get("dtype"), **bias},
+        name="attention_output" if part == "output" else part,
+    )
 
 
 def _directions(config: dict[str, Any]) -> tuple[Inner, ...]:
@@ -60,8 +76,10 @@ def _directions(config: dict[str, Any]) -> tuple[Inner, ...]:
     backward = parse_layer(config.get("backward_layer")) or forward
     if forward is None or backward is None:
         return ()
-    return (_of(forward, "forward_layer", f"forward_{forward.name.removeprefix('forward_')}"),
-            _of(backward, "backward_layer", f"backward_{backward.name.removeprefix('backward_')}"))
+    return (
+        _of(forward, "forward_layer", f"forward_{forward.name.removeprefix('forward_')}"),
+        _of(backward, "backward_layer", f"backward_{backward.name.removeprefix('backward_')}"),
+    )
 
 
 def _of(spec: Spec, attribute: str, name: str | None = None) -> Inner:
@@ -112,7 +130,10 @@ class GroupNames:
 
 
 def guessed_class(key: str, name: str | None, in_list: bool) -> str | None:
-    """The class that a weight group without configuration probably belongs to: by the automatic name of the layer,
-    or by the group's own name where groups are named after classes."""
-    by_name = class_of_group(name) if name else None
+    """The class that a weight group without configuration probably belongs to.
+
+    By the automatic name of the layer, or by the group's own name where groups are named after classes (`in_list`).
+    """
+    automatic = (name or "").removeprefix("forward_").removeprefix("backward_")
+    by_name = class_of_group(automatic)
     return by_name or (class_of_group(key) if in_list else None)

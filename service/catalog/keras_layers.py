@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from service.catalog.keras_classes import is_custom, kind_of
-from service.catalog.keras_config import Spec
+from service.catalog.keras_config import Spec, plain_config
 from service.catalog.keras_shapes import LayerShapes, infer_shapes
 from service.catalog.keras_shelf import Found, Shelf
 from service.errors import LimitExceeded
-from service.plain import json_value
-from service.tree import Layer, Shape
+from service.tree import Layer, Shape, Weight
 
 MODEL_ITSELF = "."
 """Path of the entry that holds variables owned by the model itself."""
@@ -31,6 +30,7 @@ class Layers:
         self._limit = self._room = max_weights
         self._paths: set[str] = set()
         self._first: dict[tuple[Any, ...], str] = {}
+        self._stored: dict[tuple[str, ...], tuple[str, tuple[Weight, ...]]] = {}
         self.layers: list[Layer] = []
         self.notes: list[str] = []
 
@@ -39,8 +39,9 @@ class Layers:
         self._members(spec, shelf, None, spec.trainable, ())
         self._own(MODEL_ITSELF, None, shelf.own(spec.trainable))
 
-    def _members(self, spec: Spec, shelf: Shelf, parent: str | None, trainable: bool | None,
-                 fed_by: tuple[tuple[str, ...], ...]) -> None:
+    def _members(
+        self, spec: Spec, shelf: Shelf, parent: str | None, trainable: bool | None, fed_by: tuple[tuple[str, ...], ...]
+    ) -> None:
         """The layers of one model; `fed_by` are the paths behind each of its inputs."""
         paths = {layer.pointer: self._path(parent, layer.name) for layer in spec.members}
         edges = _edges(spec, paths, fed_by)
@@ -52,14 +53,32 @@ class Layers:
             else:
                 self._nested(layer, path, parent, switch, shelf, edges[layer.pointer])
 
-    def _leaf(self, layer: Spec, path: str, parent: str | None, trainable: bool | None, shelf: Shelf,
-              edges: tuple[tuple[str, ...], ...] | None) -> None:
+    def _leaf(
+        self,
+        layer: Spec,
+        path: str,
+        parent: str | None,
+        trainable: bool | None,
+        shelf: Shelf,
+        edges: tuple[tuple[str, ...], ...] | None,
+    ) -> None:
         shared = self._shared_with(layer, path, shelf)
         found = Found() if shared else shelf.weights(layer, trainable)
+        if found.keys:
+            first, weights = self._stored.setdefault(found.keys, (path, found.weights))
+            if first != path and shelf.repeats(weights, found.weights):
+                shared, found = first, Found()
         self._add(self._entry(layer, path, parent, edges, shared, found))
 
-    def _nested(self, layer: Spec, path: str, parent: str | None, trainable: bool | None, shelf: Shelf,
-                edges: tuple[tuple[str, ...], ...] | None) -> None:
+    def _nested(
+        self,
+        layer: Spec,
+        path: str,
+        parent: str | None,
+        trainable: bool | None,
+        shelf: Shelf,
+        edges: tuple[tuple[str, ...], ...] | None,
+    ) -> None:
         shared = self._shared_with(layer, path, shelf)
         inner = shelf.inner(layer)
         own = Found() if shared else inner.own(trainable)
@@ -68,18 +87,46 @@ class Layers:
 
     def _own(self, path: str, parent: str | None, found: Found) -> None:
         if found.weights:
-            self._add(Layer(path=path, name=path, kind="parameter", type_source="unknown", parent=parent,
-                            weights=found.weights, notes=found.notes))
+            self._add(
+                Layer(
+                    path=path,
+                    name=path,
+                    kind="parameter",
+                    type_source="unknown",
+                    parent=parent,
+                    weights=found.weights,
+                    notes=found.notes,
+                )
+            )
 
-    def _entry(self, layer: Spec, path: str, parent: str | None, edges: tuple[tuple[str, ...], ...] | None,
-               shared: str | None, found: Found) -> Layer:
+    def _entry(
+        self,
+        layer: Spec,
+        path: str,
+        parent: str | None,
+        edges: tuple[tuple[str, ...], ...] | None,
+        shared: str | None,
+        found: Found,
+    ) -> Layer:
         shapes = self._shapes.get(layer.pointer, _UNKNOWN)
         return Layer(
-            path=path, name=layer.name, parent=parent, type=layer.class_name, module=layer.module,
-            kind=_kind(layer), custom=not layer.operation and is_custom(layer.class_name, layer.module),
-            config=_config(layer), trainable=layer.trainable, input_shapes=_input_shapes(layer, shapes),
-            output_shapes=shapes.outputs, inputs=_flat(edges), shared_with=shared, uses=_uses(layer, edges),
-            weights=found.weights, notes=found.notes)
+            path=path,
+            name=layer.name,
+            parent=parent,
+            type=layer.class_name,
+            module=layer.module,
+            kind=_kind(layer),
+            custom=not layer.operation and is_custom(layer.class_name, layer.module),
+            config=_config(layer),
+            trainable=layer.trainable,
+            input_shapes=_input_shapes(layer, shapes),
+            output_shapes=shapes.outputs,
+            inputs=_flat(edges),
+            shared_with=shared,
+            uses=_uses(layer, edges),
+            weights=found.weights,
+            notes=found.notes,
+        )
 
     def _add(self, layer: Layer) -> None:
         self._room -= len(layer.weights)
@@ -110,16 +157,22 @@ class Layers:
         return first
 
 
-def _edges(spec: Spec, paths: dict[str, str], fed_by: tuple[tuple[str, ...], ...],
-           ) -> dict[str, tuple[tuple[str, ...], ...] | None]:
+def _edges(
+    spec: Spec,
+    paths: dict[str, str],
+    fed_by: tuple[tuple[str, ...], ...],
+) -> dict[str, tuple[tuple[str, ...], ...] | None]:
     """For each layer the paths behind each of its inputs; None where the file has no graph."""
     if spec.class_name == "Merge":
         return {layer.pointer: () for layer in spec.members}
     return _chain_edges(spec, paths, fed_by) if spec.sequential else _graph_edges(spec, paths, fed_by)
 
 
-def _chain_edges(spec: Spec, paths: dict[str, str], fed_by: tuple[tuple[str, ...], ...],
-                 ) -> dict[str, tuple[tuple[str, ...], ...] | None]:
+def _chain_edges(
+    spec: Spec,
+    paths: dict[str, str],
+    fed_by: tuple[tuple[str, ...], ...],
+) -> dict[str, tuple[tuple[str, ...], ...] | None]:
     edges: dict[str, tuple[tuple[str, ...], ...] | None] = {}
     current = fed_by
     for layer in spec.members:
@@ -128,8 +181,11 @@ def _chain_edges(spec: Spec, paths: dict[str, str], fed_by: tuple[tuple[str, ...
     return edges
 
 
-def _graph_edges(spec: Spec, paths: dict[str, str], fed_by: tuple[tuple[str, ...], ...],
-                 ) -> dict[str, tuple[tuple[str, ...], ...] | None]:
+def _graph_edges(
+    spec: Spec,
+    paths: dict[str, str],
+    fed_by: tuple[tuple[str, ...], ...],
+) -> dict[str, tuple[tuple[str, ...], ...] | None]:
     by_name = {layer.name: paths[layer.pointer] for layer in spec.members}
     order = {name: index for index, name in enumerate(spec.inputs)}
     edges: dict[str, tuple[tuple[str, ...], ...] | None] = {}
@@ -180,13 +236,15 @@ def _kind(layer: Spec) -> str:
         return "container"
     if layer.class_name == "Merge":
         return "merge"
+    if layer.operation:
+        return "operation"
     return kind_of(layer.class_name, layer.module)
 
 
 def _config(layer: Spec) -> dict[str, Any]:
-    kept = {key: value for key, value in layer.config.items() if layer.layers is None or key not in _STRUCTURE}
-    plain: dict[str, Any] = json_value(kept)
-    return plain
+    if layer.layers is None:
+        return plain_config(layer.config)
+    return plain_config({key: value for key, value in layer.config.items() if key not in _STRUCTURE})
 
 
 def _input_shapes(layer: Spec, shapes: LayerShapes) -> tuple[Shape, ...] | None:

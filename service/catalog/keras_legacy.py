@@ -8,15 +8,31 @@ from __future__ import annotations
 from typing import Any
 
 _RENAMED = {
-    "output_dim": "units", "nb_filter": "filters", "border_mode": "padding", "subsample": "strides",
-    "dim_ordering": "data_format", "bias": "use_bias", "init": "kernel_initializer", "p": "rate",
-    "pool_length": "pool_size", "stride": "strides", "length": "size", "atrous_rate": "dilation_rate",
-    "concat_axis": "axis", "nb_feature": "units",
+    "output_dim": "units",
+    "nb_filter": "filters",
+    "border_mode": "padding",
+    "subsample": "strides",
+    "dim_ordering": "data_format",
+    "bias": "use_bias",
+    "init": "kernel_initializer",
+    "p": "rate",
+    "pool_length": "pool_size",
+    "stride": "strides",
+    "length": "size",
+    "atrous_rate": "dilation_rate",
+    "concat_axis": "axis",
+    "nb_feature": "units",
 }
 _KEEPS = {"Embedding": {"output_dim"}, "UpSampling1D": set(), "Dropout": set()}
 _SAME_MEANING = {"th": "channels_first", "tf": "channels_last"}
-_MERGE_CLASSES = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
-                  "dot": "Dot"}
+_MERGE_CLASSES = {
+    "sum": "Add",
+    "mul": "Multiply",
+    "ave": "Average",
+    "max": "Maximum",
+    "concat": "Concatenate",
+    "dot": "Dot",
+}
 
 
 def modern(class_name: str, config: dict[str, Any]) -> dict[str, Any]:

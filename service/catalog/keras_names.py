@@ -19,7 +19,7 @@ from service.tree import Frozen
 _OUTPUT_NUMBER = re.compile(r":\d+$")
 
 
-class Stored(Frozen):
+class Stored(Frozen, frozen=True, kw_only=True):
     """One variable: its full name as recorded, without the graph's `:0`, and its dataset."""
 
     name: str
@@ -63,7 +63,7 @@ def _endings(variables: list[Stored], layer: str) -> list[str]:
     return [variable.name for variable in variables]
 
 
-class Leaf(Frozen):
+class Leaf(Frozen, frozen=True, kw_only=True):
     """A layer of a nested model that may own variables: its path within that model."""
 
     path: tuple[str, ...]
@@ -101,15 +101,22 @@ def distribute(variables: list[Stored], model: Spec) -> tuple[dict[tuple[str, ..
     return shares, rest
 
 
-def _owner(variable: Stored, by_name: dict[str, list[Leaf]], served: Counter[tuple[tuple[str, ...], str]]) -> Leaf | None:
+def _owner(
+    variable: Stored, by_name: dict[str, list[Leaf]], served: Counter[tuple[tuple[str, ...], str]]
+) -> Leaf | None:
     steps = variable.steps
     candidates = [leaf for name in _names_in(variable.name, steps) for leaf in by_name.get(name, ())]
     if not candidates:
         return None
     framed = f"/{variable.name}/"
-    return max(candidates, key=lambda leaf: (
-        _accepts(leaf.spec, steps[-1]), sum(f"/{step}/" in framed for step in leaf.path),
-        -served[leaf.path, steps[-1]]))
+    return max(
+        candidates,
+        key=lambda leaf: (
+            _accepts(leaf.spec, steps[-1]),
+            sum(f"/{step}/" in framed for step in leaf.path),
+            -served[leaf.path, steps[-1]],
+        ),
+    )
 
 
 def _names_in(name: str, steps: list[str]) -> list[str]:

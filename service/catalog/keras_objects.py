@@ -8,29 +8,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.catalog.keras_inner import FUSED_CELL, Inner, guessed_class, inner_layers
-from service.catalog.keras_variables import Variables, layout_of, own_variables, role_of
-from service.catalog.keras_weights import Owner, make_weight
+from service.catalog.keras_inner import Inner, guessed_class, inner_layers
+from service.catalog.keras_variables import Variables, own_variables, rank_fits
+from service.catalog.keras_weights import make_weight, owner_of
 from service.parsers.hdf5 import Dataset, Group
 from service.parsers.hdf5_attributes import text_of
 from service.tree import Frozen, Weight
 
 VARIABLES = "vars"
 _TIED_KERNEL = "SpectralNormalization"
-"""Its own `kernel` is its inner layer's, stored twice."""
+"""Its own first variable is its inner layer's kernel, stored twice."""
 
 
-class Named(Frozen):
+class Named(Frozen, frozen=True, kw_only=True):
     """A layer to be read from a group.
 
     `config` is None where there is none, so that names are a guess by class; `prefix` goes before names;
-    `trainable` is None where the file does not say.
+    `trainable` is None where the file does not say; `first_is_tied` where its first variable was counted before.
     """
 
     class_name: str | None
     config: dict[str, Any] | None
     trainable: bool | None
     prefix: str = ""
+    first_is_tied: bool = False
 
 
 class Reading:
@@ -41,9 +42,9 @@ class Reading:
         self.weights: list[Weight] = []
         self.notes: list[str] = []
 
-    def layer(self, group: Group, layer: Named, skip: str | None = None) -> None:
+    def layer(self, group: Group, layer: Named) -> None:
         """Add the weights below `group`: the layer's own, then its inner layers', then what nobody asked for."""
-        self._own(group, layer, skip)
+        self._own(group, layer)
         used = {VARIABLES}
         for inner in _inner(layer):
             found = _find(group, inner)
@@ -56,37 +57,61 @@ class Reading:
 
     def _inner(self, group: Group, inner: Inner, outer: Named) -> None:
         name = group_name(group) or inner.name or inner.attributes[0]
-        switch = inner.config.get("trainable")
-        trainable = outer.trainable if switch is not False else False
-        visible = inner.visible and outer.class_name not in FUSED_CELL
-        self.layer(group, Named(class_name=inner.class_name, config=inner.config, trainable=trainable,
-                                prefix=f"{outer.prefix}{name}/" if visible else outer.prefix),
-                   skip="kernel" if outer.class_name == _TIED_KERNEL else None)
+        trainable = False if inner.config.get("trainable") is False else outer.trainable
+        visible = inner.visible or bool(outer.prefix)
+        self.layer(
+            group,
+            Named(
+                class_name=inner.class_name,
+                config=inner.config if outer.config is not None else None,
+                trainable=trainable,
+                prefix=f"{outer.prefix}{name}/" if visible else outer.prefix,
+                first_is_tied=outer.class_name == _TIED_KERNEL,
+            ),
+        )
 
     def _stranger(self, key: str, group: Group, outer: Named, in_list: bool) -> None:
         """A layer nothing is known of but its group: of a custom layer, or of a list of layers in one."""
         if VARIABLES not in group.children:
-            for name, child in group.groups.items():
-                self._stranger(name, child, outer, in_list=True)
+            for inner_key, child in group.groups.items():
+                self._stranger(inner_key, child, outer, in_list=True)
             return
         name = group_name(group)
         known_frozen = False if outer.trainable is False else None
-        self.layer(group, Named(class_name=guessed_class(key, name, in_list), config=None, trainable=known_frozen,
-                                prefix=f"{outer.prefix}{name or key}/"))
+        self.layer(
+            group,
+            Named(
+                class_name=guessed_class(key, name, in_list),
+                config=None,
+                trainable=known_frozen,
+                prefix=f"{outer.prefix}{name or key}/",
+                first_is_tied=outer.class_name == _TIED_KERNEL and not outer.prefix,
+            ),
+        )
 
-    def _own(self, group: Group, layer: Named, skip: str | None) -> None:
+    def _own(self, group: Group, layer: Named) -> None:
         stored = variables_of(group)
         rule = _rule(layer)
         names = rule.fit(len(stored)) if rule is not None else None
-        if names is not None and not _ranks_fit(layer.class_name, names, stored):
-            names = None
-        if stored and names is None and all(is_number(key) for key, _ in stored):
-            self.notes.append(_unnamed(group, layer, len(stored)))
-        owner = _owner(layer, rule if names is not None else None, dict(zip(names or (), stored, strict=False)))
-        for index, (key, dataset) in enumerate(stored):
-            name = names[index] if names is not None else _stored_name(key)
-            if name != skip:
-                self.weights.append(make_weight(dataset, layer.prefix + name, owner, self._member))
+        if names is None or not _ranks_fit(layer.class_name, names, stored):
+            rule = None
+            names = tuple(_stored_name(key) for key, _ in stored)
+            if stored and all(is_number(key) for key, _ in stored):
+                self.notes.append(_unnamed(group, layer, len(stored)))
+        elif layer.class_name == _TIED_KERNEL:
+            names = (f"{_tied_name(group)}/{names[0]}", *names[1:])
+        scale = next(
+            (found.shape for name, (_, found) in zip(names, stored, strict=True) if name == "kernel_scale"), None
+        )
+        owner = owner_of(layer.class_name, layer.config or {}, rule, layer.trainable, scale)
+        for local, (_, dataset) in list(zip(names, stored, strict=True))[layer.first_is_tied :]:
+            self.weights.append(make_weight(dataset, layer.prefix + local, owner, self._member))
+
+
+def _tied_name(group: Group) -> str:
+    """The name of the layer whose kernel a wrapper holds too."""
+    inner = group.group("layer")
+    return (group_name(inner) if inner is not None else None) or "layer"
 
 
 def _inner(layer: Named) -> tuple[Inner, ...]:
@@ -109,38 +134,12 @@ def _rule_without_config(class_name: str) -> Variables | None:
     return None if rule is None else Variables(names=rule.names, optional=frozenset({"bias"}) & set(rule.names))
 
 
-def _owner(layer: Named, rule: Variables | None, stored: dict[str, tuple[str, Dataset]]) -> Owner:
-    mode = rule.mode if rule is not None else None
-    packed = _packed_size(layer, mode, stored) if mode in ("int4", "gptq", "awq") else None
-    return Owner(class_name=layer.class_name, known=rule is not None, trainable=layer.trainable, mode=mode,
-                 packed_size=packed, lora=bool((layer.config or {}).get("lora_rank")))
-
-
-def _packed_size(layer: Named, mode: str | None, stored: dict[str, tuple[str, Dataset]]) -> int | None:
-    """Logical length of the axis along which values are packed: configured, or that of the kernel's scales."""
-    size = (layer.config or {}).get("units" if layer.class_name == "Dense" else "output_dim")
-    if type(size) is int:
-        return size
-    scale = stored["kernel_scale"][1].shape if "kernel_scale" in stored else None
-    return scale[-1 if mode == "int4" else 0] if scale else None
-
-
 def _ranks_fit(class_name: str | None, names: tuple[str, ...], stored: list[tuple[str, Dataset]]) -> bool:
     """Whether each variable has as many axes as one of its name would."""
-    for name, (_, dataset) in zip(names, stored, strict=True):
-        rank = None if dataset.shape is None else len(dataset.shape)
-        if rank is None:
-            continue
-        if name in ("gamma", "beta", "moving_mean", "moving_variance") and rank == 0:
-            return False
-        if _has_layout(class_name, name) and layout_of(class_name, role_of(name, class_name), rank) is None:
-            return False
-    return True
-
-
-def _has_layout(class_name: str | None, name: str) -> bool:
-    role = role_of(name, class_name)
-    return any(layout_of(class_name, role, rank) is not None for rank in range(2, 6))
+    return all(
+        dataset.shape is None or rank_fits(class_name, name, len(dataset.shape))
+        for name, (_, dataset) in zip(names, stored, strict=True)
+    )
 
 
 def _stored_name(key: str) -> str:
@@ -152,11 +151,15 @@ def _unnamed(group: Group, layer: Named, count: int) -> str:
     if layer.class_name is None:
         return f"{place}: {count} variables of a class the file does not name; what each of them is remains open."
     if layer.config is None:
-        return (f"{place}: {count} variables do not tell which of the optional ones of {layer.class_name} are missing "
-                "(for instance scale or center); without the model's configuration their roles are ambiguous.")
+        return (
+            f"{place}: {count} variables do not tell which of the optional ones of {layer.class_name} are missing "
+            "(for instance scale or center); without the model's configuration their roles are ambiguous."
+        )
     if own_variables(layer.class_name, layer.config) is None:
-        return f"{place}: {layer.class_name} is the user's own class; the file numbers its {count} variables without naming them."
-    return f"{place}: the {count} stored variables do not fit the configuration of {layer.class_name}; they stay unnamed."
+        return f"{place}: the file numbers the {count} variables of the user's class {layer.class_name} without names."
+    return (
+        f"{place}: the {count} stored variables do not fit the configuration of {layer.class_name}; they stay unnamed."
+    )
 
 
 def _find(group: Group, inner: Inner) -> tuple[str, Group] | None:

@@ -12,37 +12,129 @@ from typing import Any
 
 from service.catalog.keras_classes import KIND_OF_CLASS, is_keras_module
 from service.plain import text
-from service.tree import Danger, Severity
+from service.tree import Danger, Frozen, Severity
 
 MAX_DANGERS = 500
 """Enough to see what a file is; a million forged layers need not fill the report."""
 
-_GADGETS = frozenset({
-    "get_file", "extract_archive", "enable_unsafe_deserialization", "set_global_attribute", "load_model",
-    "load_weights", "save_model", "save_weights", "deserialize_keras_object", "deserialize", "from_json",
-    "model_from_json", "custom_object_scope", "register_keras_serializable", "load_img", "save_img", "plot_model",
-    "run_cloud", "clear_session", "set_backend", "import_module", "load_data", "func_load",
-})
-_CODE_MODULES = frozenset({
-    "os", "posix", "nt", "subprocess", "builtins", "sys", "shutil", "importlib", "pickle", "marshal", "ctypes", "socket",
-    "runpy", "code", "pty", "types", "urllib", "requests", "tempfile", "pathlib", "io", "webbrowser", "operator",
-    "functools", "multiprocessing", "threading", "asyncio", "pip", "pkgutil", "timeit", "pdb", "cProfile", "ast",
-})
-_FOREIGN_LAYERS: dict[str, tuple[str, Severity, str, str]] = {
-    "TorchModuleWrapper": ("keras_torch_module", "critical", "This layer carries a pickled PyTorch module.", "CVE-2025-49655"),
-    "TFSMLayer": ("keras_saved_model_layer", "high", "This layer loads a SavedModel from a path when it is made.", "CVE-2026-1462"),
-    "JaxLayer": ("keras_function_layer", "high", "This layer is made of serialized functions.", ""),
-    "FlaxLayer": ("keras_function_layer", "high", "This layer is made of serialized functions.", ""),
+
+class _Known(Frozen, frozen=True, kw_only=True):
+    """One kind of danger, before it is found anywhere."""
+
+    code: str
+    severity: Severity
+    what: str
+    reference: str | None = None
+
+
+_BYTECODE = _Known(
+    code="keras_lambda",
+    severity="critical",
+    what="Python bytecode that runs when Keras loads or calls this.",
+    reference="CVE-2024-3660",
+)
+_NAMED_FUNCTION = _Known(
+    code="keras_lambda", severity="medium", what="This layer calls a function that the file names."
+)
+_GADGET = _Known(
+    code="keras_gadget",
+    severity="critical",
+    what="A function of Keras that fetches, loads or unlocks, called by the configuration.",
+    reference="CVE-2025-8747",
+)
+_SAFE_MODE = _Known(
+    code="keras_safe_mode_off",
+    severity="critical",
+    what="The configuration switches Keras' safe mode off.",
+    reference="CVE-2025-9906",
+)
+_CODE_MODULE = _Known(
+    code="keras_foreign_module",
+    severity="critical",
+    what="Loading may import this module of Python itself and call what is named in it.",
+    reference="CVE-2025-1550",
+)
+_OTHER_MODULE = _Known(
+    code="keras_foreign_module",
+    severity="medium",
+    what="Loading may import this module, which is not part of Keras.",
+    reference="CVE-2025-1550",
+)
+_OWN_CLASS = _Known(
+    code="keras_custom_object",
+    severity="info",
+    what="A class of the user's own: loading needs and runs the user's code.",
+)
+_TWO_NAMES = _Known(
+    code="keras_name_mismatch",
+    severity="high",
+    what="Registered name and class name disagree: what is shown is not what would be loaded.",
+    reference="CVE-2025-1550",
+)
+_NAME_PATH = _Known(
+    code="keras_name_path",
+    severity="high",
+    what="This name would leave its folder when Keras turns it into a path.",
+    reference="CVE-2026-12479",
+)
+_VOCABULARY = _Known(
+    code="keras_vocabulary_path",
+    severity="high",
+    what="Keras reads this path or address when it makes the layer.",
+    reference="CVE-2025-12058",
+)
+_FILE_OPERATION = _Known(
+    code="keras_file_operation", severity="high", what="This operation reads or writes files, or calls Python."
+)
+_ELSEWHERE = _Known(code="keras_path_or_url", severity="medium", what="A path or address outside the file.")
+
+_FUNCTIONS_INSIDE = _Known(
+    code="keras_function_layer", severity="high", what="This layer is made of serialized functions."
+)
+_FOREIGN_LAYERS = {
+    "TorchModuleWrapper": _Known(
+        code="keras_torch_module",
+        severity="critical",
+        what="This layer carries a pickled PyTorch module.",
+        reference="CVE-2025-49655",
+    ),
+    "TFSMLayer": _Known(
+        code="keras_saved_model_layer",
+        severity="high",
+        what="This layer loads a SavedModel from a path when it is made.",
+        reference="CVE-2026-1462",
+    ),
+    "JaxLayer": _FUNCTIONS_INSIDE,
+    "FlaxLayer": _FUNCTIONS_INSIDE,
 }
-_SPECIAL = frozenset({
-    "__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__", "__tuple__",
-    "__typespec__", "__set__",
-})
-_FILE_OPERATIONS = re.compile(r"(^|\.)(read_file|write_file|py_function|py_func|numpy_function|load_op_library|"
-                              r"load_library|ReadFile|WriteFile|PyFunc|PyFuncStateless|EagerPyFunc|SaveV2|Save|"
-                              r"RestoreV2|matching_files|MatchingFiles)$")
-_ELSEWHERE = re.compile(r"^(https?|ftp|file|gs|s3|hdfs|hf|kaggle)://|^/[^/\s]+/|^\.\./|/\.\./|^[A-Za-z]:\\", re.IGNORECASE)
-_UNSAFE_WORDS = re.compile(r"enable_unsafe_deserialization|set_global_attribute|safe_mode")
+
+
+def _words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+_GADGETS = _words(
+    "get_file extract_archive enable_unsafe_deserialization set_global_attribute load_model load_weights "
+    "save_model save_weights deserialize_keras_object from_json model_from_json custom_object_scope load_img "
+    "save_img plot_model import_module load_data func_load register_keras_serializable set_backend"
+)
+_CODE_MODULES = _words(
+    "os posix nt subprocess builtins sys shutil importlib pickle marshal ctypes socket runpy code pty types "
+    "urllib requests tempfile pathlib io webbrowser operator functools multiprocessing threading asyncio pip "
+    "pkgutil timeit pdb cProfile ast"
+)
+_DATA_CLASSES = _words(
+    "__keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__ __tuple__ __typespec__ __set__"
+)
+_FILE_FUNCTIONS = re.compile(
+    r"(^|\.)(read_file|write_file|py_function|py_func|numpy_function|load_op_library|load_library|matching_files|"
+    r"ReadFile|WriteFile|PyFunc|PyFuncStateless|EagerPyFunc|SaveV2|RestoreV2|MatchingFiles)$"
+)
+_ADDRESS = re.compile(
+    r"^(https?|ftp|file|gs|s3|hdfs|hf|kaggle)://|^/[^/\s]+/|^\.\./|/\.\./|^[A-Za-z]:\\", re.IGNORECASE
+)
+_UNLOCKING = re.compile(r"enable_unsafe_deserialization|set_global_attribute|safe_mode")
+_UNREAD_KEYS = frozenset({"name", "class_name", "registered_name", "module"})
 
 Place = tuple[Any, Any]
 """(place of the parent, key): a JSON location that costs nothing until it is printed."""
@@ -55,9 +147,9 @@ class Scan:
         self._member = member
         self.dangers: list[Danger] = []
 
-    def run(self, document: Any, root: str = "") -> None:
-        """Look at every object below `document`."""
-        open_values: list[tuple[Any, Place | None, str]] = [(document, (None, root) if root else None, "")]
+    def run(self, document: Any) -> None:
+        """Look at every object and text below `document`."""
+        open_values: list[tuple[Any, Place | None, str]] = [(document, None, "")]
         while open_values and len(self.dangers) < MAX_DANGERS:
             value, place, path = open_values.pop()
             if isinstance(value, dict):
@@ -68,96 +160,80 @@ class Scan:
                 kind = type(item)
                 if kind is dict or kind is list:
                     open_values.append((item, (place, key), path))
-                elif kind is str and len(item) > 3:
-                    self._string(key, item, (place, key), path)
+                elif kind is str and len(item) > 3 and key not in _UNREAD_KEYS:
+                    self._text(key, item, (place, key), path)
                 elif key == "safe_mode" and item is False:
-                    self._found("keras_safe_mode_off", "critical", "A call in this file switches Keras' safe mode off.",
-                                (place, key), path, "safe_mode=False", "CVE-2025-9906")
+                    self._found(_SAFE_MODE, (place, key), path, "safe_mode=False")
 
     def _object(self, value: dict[str, Any], place: Place | None, path: str) -> None:
         class_name = value.get("class_name")
-        if not isinstance(class_name, str) or class_name in _SPECIAL:
+        if not isinstance(class_name, str) or class_name in _DATA_CLASSES:
             return
-        for check in (self._lambda, self._foreign, self._function, self._outside_class, self._name):
-            check(value, class_name, place, path)
-
-    def _lambda(self, value: dict[str, Any], class_name: str, place: Place | None, path: str) -> None:
+        config = value.get("config")
         if class_name == "__lambda__":
-            self._found("keras_lambda", "critical", "Python bytecode that runs when Keras loads the file.", place, path,
-                        "__lambda__", "CVE-2024-3660")
-        config = value.get("config")
-        if class_name not in ("Lambda", "Merge") or not isinstance(config, dict):
-            return
-        function = config.get("function", config.get("mode"))
-        if isinstance(function, (list, dict)) and not _is_layer_list(function):
-            if not isinstance(function, dict):  # a dictionary is met again on the walk, with its own place
-                self._found("keras_lambda", "critical", "Python bytecode that runs when Keras loads the file.", place,
-                            path, "function", "CVE-2024-3660")
-            elif function.get("class_name") != "__lambda__":
-                self._lambda_by_name(str(function.get("config")), place, path)
-        elif class_name == "Lambda":
-            self._lambda_by_name(str(function), place, path)
-
-    def _lambda_by_name(self, function: str, place: Place | None, path: str) -> None:
-        gadget = function.rsplit(".", 1)[-1] in _GADGETS
-        self._found("keras_gadget" if gadget else "keras_lambda", "critical" if gadget else "medium",
-                    "This layer calls a function that the file names.", place, path, function, "CVE-2025-8747")
-
-    def _foreign(self, value: dict[str, Any], class_name: str, place: Place | None, path: str) -> None:
-        if class_name in _FOREIGN_LAYERS:
-            code, severity, what, reference = _FOREIGN_LAYERS[class_name]
-            config = value.get("config")
-            detail = str(config.get("filepath", class_name)) if isinstance(config, dict) else class_name
-            self._found(code, severity, what, place, path, detail, reference or None)
-
-    def _function(self, value: dict[str, Any], class_name: str, place: Place | None, path: str) -> None:
-        """`{"module", "class_name": "function", "config": name}`, and classes of Keras that reach outside."""
-        module, config = value.get("module"), value.get("config")
-        named = config if class_name == "function" and isinstance(config, str) else class_name
-        if named.rsplit(".", 1)[-1] in _GADGETS:
-            self._found("keras_gadget", "critical", "A function that fetches, loads or unlocks, called on loading.",
-                        place, path, f"{module}.{named}", "CVE-2025-8747")
-
-    def _outside_class(self, value: dict[str, Any], class_name: str, place: Place | None, path: str) -> None:
-        module, registered = value.get("module"), value.get("registered_name")
-        plain_function = module == "builtins" and class_name == "function"
-        if isinstance(module, str) and not is_keras_module(module) and not plain_function:
-            dangerous = module.split(".")[0] in _CODE_MODULES
-            self._found("keras_foreign_module", "critical" if dangerous else "medium",
-                        "Loading may import this module and call what is named in it.", place, path,
-                        f"{module}.{class_name} {_short(value.get('config'))}".strip(), "CVE-2025-1550")
-        elif module is None and "inbound_nodes" in value and class_name not in KIND_OF_CLASS:
-            self._found("keras_custom_object", "info", "A class of the user's own: loading runs the user's code.", place,
-                        path, class_name, None)
-        if isinstance(registered, str) and not plain_function and _last(registered) != _last(class_name):
-            self._found("keras_name_mismatch", "high", "Registered name and class name disagree: what is shown is not "
-                        "what would be loaded.", place, path, f"{class_name} registered as {registered}", "CVE-2025-1550")
-
-    def _name(self, value: dict[str, Any], _class_name: str, place: Place | None, path: str) -> None:
-        config = value.get("config")
+            self._found(_BYTECODE, place, path, class_name)
+        elif class_name in ("Lambda", "Merge") and isinstance(config, dict):
+            self._lambda(class_name, config, place, path)
+        elif class_name in _FOREIGN_LAYERS:
+            detail = config.get("filepath", class_name) if isinstance(config, dict) else class_name
+            self._found(_FOREIGN_LAYERS[class_name], place, path, str(detail))
+        self._names(value, class_name, place, path)
         name = config.get("name") if isinstance(config, dict) else None
-        if isinstance(name, str) and (".." in name.replace("\\", "/").split("/") or "\0" in name or name.startswith("/")):
-            self._found("keras_name_path", "high", "This name would leave its folder when Keras turns it into a path.",
-                        place, path, name, "CVE-2026-12479")
+        if isinstance(name, str) and _leaves_folder(name):
+            self._found(_NAME_PATH, place, path, name)
 
-    def _string(self, key: Any, item: str, place: Place, path: str) -> None:
-        if key == "vocabulary" or key == "idf_weights":
-            self._found("keras_vocabulary_path", "high", "Keras reads this path or address when it makes the layer.",
-                        place, path, item, "CVE-2025-12058")
-        elif key in ("function", "op", "node_def") and _FILE_OPERATIONS.search(item):
-            self._found("keras_file_operation", "high", "This operation reads or writes files, or calls Python.", place,
-                        path, item, None)
-        elif _UNSAFE_WORDS.search(item):
-            self._found("keras_gadget", "critical", "A name that switches Keras' safe mode off.", place, path, item,
-                        "CVE-2025-9906")
-        elif key not in ("name", "date_saved") and _ELSEWHERE.search(item):
-            self._found("keras_path_or_url", "medium", "A path or address outside the file.", place, path, item, None)
+    def _lambda(self, class_name: str, config: dict[str, Any], place: Place | None, path: str) -> None:
+        """A Lambda layer's function (or, in Keras 1, a Merge layer's mode): bytecode in a list, or a name.
 
-    def _found(self, code: str, severity: Severity, what: str, place: Place | None, path: str, detail: str,  # noqa: PLR0913 - one per field
-               reference: str | None) -> None:
-        self.dangers.append(Danger(
-            code=code, severity=severity, what=what, path=path or None, member=self._member,
-            detail=text(f"{_pointer(place)}: {text(detail, 200)}"), reference=reference))
+        A function that is an object of its own is met again on the walk, in its own place.
+        """
+        function = config.get("function") if class_name == "Lambda" else config.get("mode")
+        if isinstance(function, list):
+            self._found(_BYTECODE, place, path, "function")
+        elif class_name == "Lambda" and not isinstance(function, dict):
+            name = str(function)
+            self._found(_GADGET if _last(name) in _GADGETS else _NAMED_FUNCTION, place, path, name)
+        elif isinstance(function, dict) and function.get("class_name") == "function":
+            self._found(_NAMED_FUNCTION, place, path, str(function.get("config")))
+
+    def _names(self, value: dict[str, Any], class_name: str, place: Place | None, path: str) -> None:
+        """Whether module, class and registered name are Keras' own, harmless, and agree."""
+        module, registered, config = value.get("module"), value.get("registered_name"), value.get("config")
+        is_function = class_name == "function"
+        named = config if is_function and isinstance(config, str) else class_name
+        if _last(named) in _GADGETS:
+            self._found(_GADGET, place, path, f"{module}.{named}")
+        plain = is_function and module == "builtins"
+        if isinstance(module, str) and not is_keras_module(module) and not plain:
+            known = _CODE_MODULE if module.split(".")[0] in _CODE_MODULES else _OTHER_MODULE
+            self._found(known, place, path, f"{module}.{named}")
+        elif module is None and isinstance(registered, str) and class_name not in KIND_OF_CLASS:
+            self._found(_OWN_CLASS, place, path, registered)
+        if isinstance(registered, str) and not is_function and _last(registered) != _last(class_name):
+            self._found(_TWO_NAMES, place, path, f"{class_name} registered as {registered}")
+
+    def _text(self, key: Any, item: str, place: Place, path: str) -> None:
+        if key in ("vocabulary", "idf_weights"):
+            self._found(_VOCABULARY, place, path, item)
+        elif key in ("function", "op", "node_def") and _FILE_FUNCTIONS.search(item):
+            self._found(_FILE_OPERATION, place, path, item)
+        elif _UNLOCKING.search(item):
+            self._found(_SAFE_MODE, place, path, item)
+        elif _ADDRESS.search(item):
+            self._found(_ELSEWHERE, place, path, item)
+
+    def _found(self, known: _Known, place: Place | None, path: str, detail: str) -> None:
+        self.dangers.append(
+            Danger(
+                code=known.code,
+                severity=known.severity,
+                what=known.what,
+                path=path or None,
+                member=self._member,
+                detail=f"{text(_pointer(place), 400)}: {text(detail, 200)}",
+                reference=known.reference,
+            )
+        )
 
 
 def _layer_path(value: dict[str, Any], place: Place | None, path: str) -> str:
@@ -167,12 +243,13 @@ def _layer_path(value: dict[str, Any], place: Place | None, path: str) -> str:
         return path
     config = value.get("config")
     name = config.get("name") if isinstance(config, dict) else None
-    name = name if isinstance(name, str) else value.get("name")
-    return f"{path}/{text(str(name), 200)}" if path else text(str(name), 200)
+    name = text(str(name if isinstance(name, str) else value.get("name")), 200)
+    return f"{path}/{name}" if path else name
 
 
 def _pointer(place: Place | None) -> str:
-    return "/" + "/".join(reversed([str(key).replace("~", "~0").replace("/", "~1") for key in _steps(place)]))
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in _steps(place)]
+    return "/" + "/".join(reversed(steps))
 
 
 def _steps(place: Place | None) -> Iterator[Any]:
@@ -181,13 +258,9 @@ def _steps(place: Place | None) -> Iterator[Any]:
         place = place[0]
 
 
-def _is_layer_list(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
-
-
 def _last(name: str) -> str:
-    return name.rsplit(">", 1)[-1]
+    return name.rsplit(">", 1)[-1].rsplit(".", 1)[-1]
 
 
-def _short(value: Any) -> str:
-    return value[:100] if isinstance(value, str) else ""
+def _leaves_folder(name: str) -> bool:
+    return ".." in name.replace("\\", "/").split("/") or "\0" in name or name.startswith(("/", "\\"))

@@ -39,23 +39,17 @@ def dense(config: Config, shapes: Shapes) -> Shapes:
 
 
 def einsum_dense(config: Config, shapes: Shapes) -> Shapes:
-    """The part of the equation after the arrow; free sizes come from `output_shape`, the rest from the input."""
+    """The batch and `output_shape`, with the axes that the equation writes as `...` before or after."""
     equation, output = config.get("equation"), config.get("output_shape")
-    if not isinstance(equation, str) or "->" not in equation or "," not in equation:
+    if not isinstance(equation, str):
         raise ShapeUnknownError
-    left, right = equation.replace(" ", "").split("->")
-    source = left.split(",")[0].replace("...", "")
-    target = right.replace("...", "")
-    fixed = list(output) if isinstance(output, (list, tuple)) else [output]
-    trailing = dict(zip(reversed(target), reversed(fixed), strict=False))
-    known = dict(zip(reversed(source), reversed(shapes[0]), strict=False))
-    lead = shapes[0][: len(shapes[0]) - len(source)] if "..." in equation else ()
-    return [(*lead, *(_einsum_size(letter, trailing, known) for letter in target))]
-
-
-def _einsum_size(letter: str, trailing: dict[str, Any], known: dict[str, int | None]) -> int | None:
-    size = trailing.get(letter)
-    return whole(size) if size is not None else known.get(letter)
+    sizes = list(output) if isinstance(output, (list, tuple)) else [output]
+    fixed = tuple(None if size is None else whole(size) for size in sizes)
+    letters = equation.split(",")[0].replace(" ", "").replace(".", "")
+    elided = len(shapes[0]) - len(letters) if "..." in equation else 0
+    if equation.startswith("..."):
+        return [(shapes[0][0], *shapes[0][1:elided], *fixed)]
+    return [(shapes[0][0], *fixed, *shapes[0][len(shapes[0]) - elided :])]
 
 
 def conv(config: Config, shapes: Shapes) -> Shapes:
@@ -88,7 +82,9 @@ def conv_transpose(config: Config, shapes: Shapes) -> Shapes:
     extra = config.get("output_padding")
     extras = (None,) * rank if extra is None else wholes(extra, rank, low=0)
     padding = config.get("padding", "valid")
-    grown = tuple(transposed(size, window[i], stride[i], padding, dilation[i], extras[i]) for i, size in enumerate(sizes))
+    grown = tuple(
+        transposed(size, window[i], stride[i], padding, dilation[i], extras[i]) for i, size in enumerate(sizes)
+    )
     return [joined(shapes[0][0], grown, whole(config.get("filters")), first)]
 
 
@@ -131,7 +127,11 @@ def padding(config: Config, shapes: Shapes) -> Shapes:
     """Every spatial axis grows by its two edges."""
     sizes, channels, first = spatial(shapes[0], config)
     edges = _edges(config.get("padding", 1), len(sizes))
-    return [joined(shapes[0][0], tuple(s if s is None else s + e for s, e in zip(sizes, edges, strict=True)), channels, first)]
+    return [
+        joined(
+            shapes[0][0], tuple(s if s is None else s + e for s, e in zip(sizes, edges, strict=True)), channels, first
+        )
+    ]
 
 
 def cropping(config: Config, shapes: Shapes) -> Shapes:
@@ -205,8 +205,10 @@ def dot(config: Config, shapes: Shapes) -> Shapes:
     pair = axes if isinstance(axes, (list, tuple)) else [axes, axes]
     if len(pair) != 2:
         raise ShapeUnknownError
-    kept = [[size for i, size in enumerate(shape) if i != axis_index(axis, len(shape))]
-            for shape, axis in zip(shapes, pair, strict=True)]
+    kept = [
+        [size for i, size in enumerate(shape) if i != axis_index(axis, len(shape))]
+        for shape, axis in zip(shapes, pair, strict=True)
+    ]
     result = (*kept[0], *kept[1][1:])
     return [result if len(result) > 1 else (*result, 1)]
 
@@ -283,29 +285,86 @@ def text_vectorization(config: Config, shapes: Shapes) -> Shapes:
 
 
 _BY_KIND: dict[str, Rule] = {
-    "linear": dense, "einsum_dense": einsum_dense, "conv1d": conv, "conv2d": conv, "conv3d": conv,
-    "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose, "conv_transpose3d": conv_transpose,
-    "depthwise_conv1d": depthwise, "depthwise_conv2d": depthwise, "separable_conv1d": conv, "separable_conv2d": conv,
-    "embedding": embedding, "batch_norm": same, "layer_norm": same, "group_norm": same, "rms_norm": same,
-    "unit_norm": same, "normalization": same, "simple_rnn": rnn, "gru": rnn, "lstm": lstm, "conv_lstm": conv_lstm,
-    "attention": attention, "multi_head_attention": multi_head_attention, "grouped_query_attention": same,
-    "activation": same, "prelu": same, "softmax": same, "dropout": same, "noise": same, "pool": pool,
-    "global_pool": global_pool, "padding": padding, "crop": cropping, "upsample": upsampling, "masking": same,
+    "linear": dense,
+    "einsum_dense": einsum_dense,
+    "conv1d": conv,
+    "conv2d": conv,
+    "conv3d": conv,
+    "conv_transpose1d": conv_transpose,
+    "conv_transpose2d": conv_transpose,
+    "conv_transpose3d": conv_transpose,
+    "depthwise_conv1d": depthwise,
+    "depthwise_conv2d": depthwise,
+    "separable_conv1d": conv,
+    "separable_conv2d": conv,
+    "embedding": embedding,
+    "batch_norm": same,
+    "layer_norm": same,
+    "group_norm": same,
+    "rms_norm": same,
+    "unit_norm": same,
+    "normalization": same,
+    "simple_rnn": rnn,
+    "gru": rnn,
+    "lstm": lstm,
+    "conv_lstm": conv_lstm,
+    "attention": attention,
+    "multi_head_attention": multi_head_attention,
+    "grouped_query_attention": same,
+    "activation": same,
+    "prelu": same,
+    "softmax": same,
+    "dropout": same,
+    "noise": same,
+    "pool": pool,
+    "global_pool": global_pool,
+    "padding": padding,
+    "crop": cropping,
+    "upsample": upsampling,
+    "masking": same,
     "regularization": same,
 }
 _BY_CLASS: dict[str, Rule] = {
-    "CustomScaleLayer": elementwise, "Flatten": flatten, "Reshape": reshape, "Permute": permute, "RepeatVector": repeat_vector,
-    "Concatenate": concatenate, "Dot": dot, "Highway": same, "Rescaling": same, "Resizing": resized,
-    "CenterCrop": resized, "RandomCrop": resized, "Discretization": lookup, "Hashing": lookup, "StringLookup": lookup,
-    "IntegerLookup": lookup, "TextVectorization": text_vectorization,
+    "CustomScaleLayer": elementwise,
+    "Flatten": flatten,
+    "Reshape": reshape,
+    "Permute": permute,
+    "RepeatVector": repeat_vector,
+    "Concatenate": concatenate,
+    "Dot": dot,
+    "Highway": same,
+    "Rescaling": same,
+    "Resizing": resized,
+    "CenterCrop": resized,
+    "RandomCrop": resized,
+    "Discretization": lookup,
+    "Hashing": lookup,
+    "StringLookup": lookup,
+    "IntegerLookup": lookup,
+    "TextVectorization": text_vectorization,
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), elementwise),
-    **dict.fromkeys((name for name, kind in KIND_OF_CLASS.items() if name.startswith("Adaptive") and kind == "pool"),
-                    adaptive_pool),
-    **dict.fromkeys((name for name, kind in KIND_OF_CLASS.items()
-                     if kind == "preprocessing" and name.startswith("Random")
-                     and name not in ("RandomHeight", "RandomWidth")), same),
-    **dict.fromkeys(("AutoContrast", "Equalization", "Solarization", "AugMix", "RandAugment",
-                     "ContrastLimitedAdaptiveHistogramEqualization"), same),
+    **dict.fromkeys(
+        (name for name, kind in KIND_OF_CLASS.items() if name.startswith("Adaptive") and kind == "pool"), adaptive_pool
+    ),
+    **dict.fromkeys(
+        (
+            name
+            for name, kind in KIND_OF_CLASS.items()
+            if kind == "preprocessing" and name.startswith("Random") and name not in ("RandomHeight", "RandomWidth")
+        ),
+        same,
+    ),
+    **dict.fromkeys(
+        (
+            "AutoContrast",
+            "Equalization",
+            "Solarization",
+            "AugMix",
+            "RandAugment",
+            "ContrastLimitedAdaptiveHistogramEqualization",
+        ),
+        same,
+    ),
 }
 
 RULES: dict[str, Rule] = {

@@ -1,4 +1,4 @@
-"""Output shapes of layers that run other layers: wrappers, bidirectional and cell-based recurrent layers, tensor operations.
+"""Output shapes of layers that run other layers (wrappers, cells, both directions) and of tensor operations.
 
 Knows how each wrapper feeds its inner layer; what the inner layer does it asks the caller.
 """
@@ -15,14 +15,59 @@ from service.tree import Shape
 Inner = Callable[[Spec, Shapes], Shapes]
 """Output shapes of an inner layer; raises ShapeUnknownError."""
 
-_ELEMENTWISE_OPERATIONS = frozenset({
-    "Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Relu", "Relu6", "Sigmoid", "Tanh",
-    "Gelu", "Silu", "Softmax", "Cast", "Abs", "Sqrt", "Square", "Exp", "Log", "Negative",
-    "math.add", "math.subtract", "math.multiply", "math.divide", "math.truediv", "math.maximum", "math.minimum",
-    "__operators__.add", "__operators__.sub", "__operators__.mul", "__operators__.truediv",
-    "nn.relu", "nn.relu6", "nn.sigmoid", "nn.tanh", "nn.gelu", "nn.silu", "nn.softmax", "math.sigmoid", "math.tanh",
-    "math.abs", "math.sqrt", "math.square", "math.exp", "math.log", "math.negative", "cast", "identity",
-})
+_ELEMENTWISE_OPERATIONS = frozenset(
+    {
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Divide",
+        "TrueDivide",
+        "Maximum",
+        "Minimum",
+        "Relu",
+        "Relu6",
+        "Sigmoid",
+        "Tanh",
+        "Gelu",
+        "Silu",
+        "Softmax",
+        "Cast",
+        "Abs",
+        "Sqrt",
+        "Square",
+        "Exp",
+        "Log",
+        "Negative",
+        "math.add",
+        "math.subtract",
+        "math.multiply",
+        "math.divide",
+        "math.truediv",
+        "math.maximum",
+        "math.minimum",
+        "__operators__.add",
+        "__operators__.sub",
+        "__operators__.mul",
+        "__operators__.truediv",
+        "nn.relu",
+        "nn.relu6",
+        "nn.sigmoid",
+        "nn.tanh",
+        "nn.gelu",
+        "nn.silu",
+        "nn.softmax",
+        "math.sigmoid",
+        "math.tanh",
+        "math.abs",
+        "math.sqrt",
+        "math.square",
+        "math.exp",
+        "math.log",
+        "math.negative",
+        "cast",
+        "identity",
+    }
+)
 
 
 def _inner(spec: Spec, key: str = "layer") -> Spec:
@@ -97,7 +142,9 @@ def operation(spec: Spec, shapes: Shapes, _inner_shapes: Inner) -> Shapes:
 
 
 WRAPPERS: dict[str, Callable[[Spec, Shapes, Inner], Shapes]] = {
-    "TimeDistributed": time_distributed, "Bidirectional": bidirectional, "RNN": rnn,
-    "SpectralNormalization": transparent, "Wrapper": transparent,
+    "TimeDistributed": time_distributed,
+    "Bidirectional": bidirectional,
+    "RNN": rnn,
+    "SpectralNormalization": transparent,
+    "Wrapper": transparent,
 }
-

@@ -22,7 +22,7 @@ STEPS_PER_LAYER = 50
 MAX_SIZE = 2**63 - 1
 
 
-class LayerShapes(Frozen):
+class LayerShapes(Frozen, frozen=True, kw_only=True):
     """Shapes of a layer's first call; None where unknown."""
 
     inputs: tuple[Shape, ...] | None
@@ -90,8 +90,7 @@ class _Inference:
 
     def _note(self, spec: Spec, inputs: Shapes | None, outputs: Shapes | None) -> None:
         if spec.pointer not in self.found:
-            self.found[spec.pointer] = LayerShapes(
-                inputs=_batchless(inputs), outputs=_batchless(outputs))
+            self.found[spec.pointer] = LayerShapes(inputs=_batchless(inputs), outputs=_batchless(outputs))
 
     def _branches(self, spec: Spec) -> Shapes | None:
         """A Keras 1 `Merge`: its layers are models side by side."""

@@ -9,14 +9,24 @@ from service.catalog.keras_objects import variables_of
 from service.catalog.keras_tree import OPTIMIZER, is_metric
 from service.parsers.hdf5 import Dataset, Group
 from service.plain import json_value, text
-from service.tree import Location, State, Weight, element_count
 from service.tree import Group as WeightGroup
+from service.tree import Location, State, Weight, element_count
 
-_ROLE_ENDINGS = (("_momentum", "momentum"), ("_velocity", "velocity"), ("/m", "momentum"), ("/v", "velocity"),
-                 ("/momentum", "momentum"))
+_ROLE_ENDINGS = (
+    ("_momentum", "momentum"),
+    ("_velocity", "velocity"),
+    ("/m", "momentum"),
+    ("/v", "velocity"),
+    ("/momentum", "momentum"),
+)
 _ROLE_STEPS = {"m": "momentum", "v": "velocity", "momentum": "momentum", "velocity": "velocity"}
-_ROLE_NAMES = {"iteration": "iteration", "iter": "iteration", "iterations": "iteration", "learning_rate": "learning_rate",
-               "current_learning_rate": "learning_rate"}
+_ROLE_NAMES = {
+    "iteration": "iteration",
+    "iter": "iteration",
+    "iterations": "iteration",
+    "learning_rate": "learning_rate",
+    "current_learning_rate": "learning_rate",
+}
 
 
 def optimizer_from_tree(root: Group, compiled: dict[str, Any] | None, member: str | None) -> State | None:
@@ -24,8 +34,10 @@ def optimizer_from_tree(root: Group, compiled: dict[str, Any] | None, member: st
     group = root.group(OPTIMIZER)
     if group is None:
         return None
-    weights = [_slot(dataset, f"vars/{key}", _numbered_role(index, dataset), member)
-               for index, (key, dataset) in enumerate(variables_of(group))]
+    weights = [
+        _slot(dataset, f"vars/{key}", _numbered_role(index, dataset), member)
+        for index, (key, dataset) in enumerate(variables_of(group))
+    ]
     return _optimizer(weights, compiled)
 
 
@@ -58,9 +70,13 @@ def _optimizer(weights: list[Weight], compiled: dict[str, Any] | None) -> State 
     if not weights and not settings:
         return None
     class_name, config = settings.get("class_name"), settings.get("config")
-    return State(name=OPTIMIZER, group="optimizer", weights=tuple(weights),
-                 type=text(class_name.rsplit(">", 1)[-1]) if isinstance(class_name, str) else None,
-                 config=json_value(config) if isinstance(config, dict) else {})
+    return State(
+        name=OPTIMIZER,
+        group="optimizer",
+        weights=tuple(weights),
+        type=text(class_name.rsplit(">", 1)[-1]) if isinstance(class_name, str) else None,
+        config=json_value(config) if isinstance(config, dict) else {},
+    )
 
 
 def _optimizer_settings(compiled: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +104,16 @@ def metrics_from_tree(root: Group, member: str | None) -> State | None:
 def _slot(dataset: Dataset, name: str, role: str, member: str | None, group: WeightGroup = "optimizer") -> Weight:
     count = element_count(dataset.shape)
     size = None if count is None or dataset.itemsize is None else count * dataset.itemsize
-    return Weight(name=text(name), role=role, shape=dataset.shape, dtype=dataset.dtype, count=count, bytes=size,
-                  group=group, trainable=False, trainable_source="rule", stored_as=dataset.path,
-                  location=Location(member=member, offset=dataset.offset, length=dataset.stored))
+    return Weight(
+        name=text(name),
+        role=role,
+        shape=dataset.shape,
+        dtype=dataset.dtype,
+        count=count,
+        bytes=size,
+        group=group,
+        trainable=False,
+        trainable_source="rule",
+        stored_as=dataset.path,
+        location=Location(member=member, offset=dataset.offset, length=dataset.stored),
+    )

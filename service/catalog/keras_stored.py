@@ -5,24 +5,39 @@ Knows the attributes `layer_names` and `weight_names` and what names tell about 
 
 from __future__ import annotations
 
+import msgspec
+
 from service.catalog.keras_classes import KIND_OF_CLASS, class_of_group, kind_of
 from service.catalog.keras_names import Stored, class_by_weights, class_fits, relative_names, stored
 from service.catalog.keras_objects import natural
+from service.catalog.keras_shelf import Same, repeated
 from service.catalog.keras_variables import own_variables
 from service.catalog.keras_weights import Owner, make_weight
-from service.errors import MalformedFile
 from service.parsers.hdf5 import Dataset, Group
 from service.parsers.hdf5_attributes import texts
 from service.plain import text
 from service.tree import Frozen, Layer
 
 _OWN = "top_level_model_weights"
-_COMPOSITE = frozenset({"bidirectional", "time_distributed", "rnn", "multi_head_attention", "grouped_query_attention",
-                        "simple_rnn", "lstm", "gru", "conv_lstm", "rnn_cell", "spectral_norm"})
+_COMPOSITE = frozenset(
+    {
+        "bidirectional",
+        "time_distributed",
+        "rnn",
+        "multi_head_attention",
+        "grouped_query_attention",
+        "simple_rnn",
+        "lstm",
+        "gru",
+        "conv_lstm",
+        "rnn_cell",
+        "spectral_norm",
+    }
+)
 
 
-class StoredNames(Frozen):
-    """Per layer its variables in stored order; the model's own; the optimizer's; notes on what is listed but missing."""
+class StoredNames(Frozen, frozen=True, kw_only=True):
+    """Per layer its variables in stored order; the model's own; the optimizer's; notes on what is missing."""
 
     layers: tuple[tuple[str, tuple[Stored, ...]], ...]
     own: tuple[Stored, ...]
@@ -39,9 +54,12 @@ def read_names(weights: Group, optimizer: Group | None) -> StoredNames:
     notes: list[str] = []
     layers = tuple((name, _listed(_walk(weights, name), name, notes)) for name in layer_names(weights))
     own = weights.group(_OWN)
-    return StoredNames(layers=layers, own=_listed(own, _OWN, notes) if own is not None else (),
-                       optimizer=_listed(optimizer, "optimizer_weights", notes) if optimizer is not None else (),
-                       notes=tuple(notes[:20]))
+    return StoredNames(
+        layers=layers,
+        own=_listed(own, _OWN, notes) if own is not None else (),
+        optimizer=_listed(optimizer, "optimizer_weights", notes) if optimizer is not None else (),
+        notes=tuple(notes[:20]),
+    )
 
 
 def layer_names(weights: Group) -> tuple[str, ...]:
@@ -81,20 +99,30 @@ def _listed(group: Group | Dataset | None, layer: str, notes: list[str]) -> tupl
     return tuple(found)
 
 
-def unlisted_layers(lists: dict[str, list[Stored]], own: list[Stored], taken: set[str] | None = None) -> tuple[Layer, ...]:
+def unlisted_layers(
+    lists: dict[str, list[Stored]], own: list[Stored], same: Same, taken: set[str] | None = None
+) -> tuple[Layer, ...]:
     """Layers without configuration: class by automatic name if the variables agree, else by the variables alone."""
     layers: list[Layer] = []
     paths = taken if taken is not None else set()
+    found: dict[tuple[str, ...], Layer] = {}
+
+    def add(name: str, parent: str | None, variables: list[Stored]) -> None:
+        layer = _layer(name, parent, variables, paths)
+        keys = tuple(variable.name for variable in variables)
+        first = found.setdefault(keys, layer) if keys else layer
+        if first is not layer and repeated(first.weights, layer.weights, same):
+            layer = msgspec.structs.replace(layer, weights=(), shared_with=first.path)
+        layers.append(layer)
+
     for name, variables in lists.items():
         scopes = _scopes(name, variables)
-        if len(scopes) < 2:
-            layers.append(_layer(name, None, variables, paths))
-            continue
-        outer = _layer(name, None, [], paths)
-        layers.append(outer)
-        layers.extend(_layer(scope, outer.path, members, paths) for scope, members in scopes.items())
+        add(name, None, variables if len(scopes) < 2 else [])
+        parent = layers[-1].path
+        for scope, members in scopes.items() if len(scopes) > 1 else ():
+            add(scope, parent, members)
     if own:
-        layers.append(_layer(".", None, own, paths))
+        add(".", None, own)
     return tuple(layers)
 
 
@@ -107,7 +135,11 @@ def _scopes(name: str, variables: list[Stored]) -> dict[str, list[Stored]]:
     for variable in variables:
         scopes.setdefault("/".join(variable.steps[:-1]), []).append(variable)
     steps = [scope.split("/") for scope in scopes]
-    shared = next((i for i, found in enumerate(zip(*steps, strict=False)) if len(set(found)) > 1), 0) if len(steps) > 1 else 0
+    shared = (
+        next((i for i, found in enumerate(zip(*steps, strict=False)) if len(set(found)) > 1), 0)
+        if len(steps) > 1
+        else 0
+    )
     shortened = {"/".join(scope.split("/")[shared:]): found for scope, found in scopes.items()}
     return {} if "" in shortened or any(_is_part(scope) for scope in shortened) else shortened
 
@@ -115,8 +147,11 @@ def _scopes(name: str, variables: list[Stored]) -> dict[str, list[Stored]]:
 def _is_part(scope: str) -> bool:
     """Whether a scope is the inside of one composite layer."""
     last = scope.rsplit("/", 1)[-1]
-    return last.startswith(("forward_", "backward_")) or last in ("query", "key", "value", "attention_output") \
+    return (
+        last.startswith(("forward_", "backward_"))
+        or last in ("query", "key", "value", "attention_output")
         or last.rstrip("0123456789_").endswith("_cell")
+    )
 
 
 def _layer(name: str, parent: str | None, variables: list[Stored], paths: set[str]) -> Layer:
@@ -127,10 +162,16 @@ def _layer(name: str, parent: str | None, variables: list[Stored], paths: set[st
     owner = Owner(class_name=class_name, known=known, trainable=None)
     kind = kind_of(class_name)
     return Layer(
-        path=_unique(f"{parent}/{name}" if parent else name, paths), name=name, parent=parent, type=class_name,
-        type_source="unknown" if class_name is None else "rule", kind="parameter" if name == "." else kind,
-        weights=tuple(make_weight(found.dataset, relative, owner, None)
-                      for found, relative in zip(variables, names, strict=True)))
+        path=_unique(f"{parent}/{name}" if parent else name, paths),
+        name=name,
+        parent=parent,
+        type=class_name,
+        type_source="unknown" if class_name is None else "rule",
+        kind="parameter" if name == "." else kind,
+        weights=tuple(
+            make_weight(found.dataset, relative, owner, None) for found, relative in zip(variables, names, strict=True)
+        ),
+    )
 
 
 def _class_of(name: str, variables: list[Stored]) -> str | None:

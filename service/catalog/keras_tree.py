@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from service.catalog.keras_classes import is_custom, kind_of
-from service.catalog.keras_config import Spec, parse_layer
+from service.catalog.keras_config import Spec, parse_layer, plain_config
 from service.catalog.keras_inner import guessed_class
 from service.catalog.keras_objects import VARIABLES, Named, Reading, group_name, natural
 from service.catalog.keras_shelf import CONTAINERS
 from service.parsers.hdf5 import Group
-from service.plain import json_value
 from service.tree import Layer
 
 OPTIMIZER = "optimizer"
@@ -38,8 +37,15 @@ class Tree:
         self._paths: set[str] = taken if taken is not None else set()
         self.layers: list[Layer] = []
 
-    def model(self, group: Group, config: dict[str, Any], trainable: bool | None, *, known: frozenset[str] = frozenset(),
-              parent: str | None = None) -> None:
+    def model(
+        self,
+        group: Group,
+        config: dict[str, Any],
+        trainable: bool | None,
+        *,
+        known: frozenset[str] = frozenset(),
+        parent: str | None = None,
+    ) -> None:
         """The layers of the model at `group`, apart from the children named in `known`."""
         for key, child in _in_order(group):
             skipped = key in known or key == VARIABLES
@@ -48,8 +54,9 @@ class Tree:
             if not skipped:
                 self._object(key, child, config.get(key), trainable, parent, in_list=False)
 
-    def _object(self, key: str, group: Group, configured: Any, trainable: bool | None, parent: str | None, *,
-                in_list: bool) -> None:
+    def _object(
+        self, key: str, group: Group, configured: Any, trainable: bool | None, parent: str | None, *, in_list: bool
+    ) -> None:
         if VARIABLES not in group.children:
             parts = configured if isinstance(configured, list) else []
             for index, (name, child) in enumerate(_in_order(group)):
@@ -58,31 +65,45 @@ class Tree:
             return
         self._layer(key, group, parse_layer(configured), trainable, parent, in_list=in_list)
 
-    def _layer(self, key: str, group: Group, spec: Spec | None, trainable: bool | None, parent: str | None, *,
-               in_list: bool) -> None:
+    def _layer(
+        self, key: str, group: Group, spec: Spec | None, trainable: bool | None, parent: str | None, *, in_list: bool
+    ) -> None:
         name = group_name(group) or (spec.name if spec is not None else key)
         path = self._path(parent, name)
         if any(group.group(container) is not None for container in CONTAINERS):
-            self._add(path, name, parent, "Sequential" if _is_sequential(key, name) else None, None, Reading(self._member))
+            self._add(
+                path, name, parent, "Sequential" if _is_sequential(key, name) else None, None, Reading(self._member)
+            )
             self.model(group, {}, trainable, parent=path)
             return
         class_name = spec.class_name if spec is not None else guessed_class(key, name, in_list)
         switch = False if trainable is False else spec.trainable if spec is not None else None
         reading = Reading(self._member)
-        reading.layer(group, Named(class_name=class_name, config=spec.config if spec is not None else None,
-                                   trainable=switch))
+        reading.layer(
+            group, Named(class_name=class_name, config=spec.config if spec is not None else None, trainable=switch)
+        )
         self._add(path, name, parent, class_name, spec, reading)
 
-    def _add(self, path: str, name: str, parent: str | None, class_name: str | None, spec: Spec | None,
-             reading: Reading) -> None:
+    def _add(
+        self, path: str, name: str, parent: str | None, class_name: str | None, spec: Spec | None, reading: Reading
+    ) -> None:
         module = spec.module if spec is not None else None
-        self.layers.append(Layer(
-            path=path, name=name, parent=parent, type=class_name, module=module,
-            type_source="recorded" if spec is not None else "unknown" if class_name is None else "rule",
-            kind=kind_of(class_name, module), custom=class_name is not None and is_custom(class_name, module),
-            config=json_value(spec.config) if spec is not None else {},
-            trainable=spec.trainable if spec is not None else None,
-            weights=tuple(reading.weights), notes=tuple(reading.notes)))
+        self.layers.append(
+            Layer(
+                path=path,
+                name=name,
+                parent=parent,
+                type=class_name,
+                module=module,
+                type_source="recorded" if spec is not None else "unknown" if class_name is None else "rule",
+                kind=kind_of(class_name, module),
+                custom=class_name is not None and is_custom(class_name, module),
+                config=plain_config(spec.config) if spec is not None else {},
+                trainable=spec.trainable if spec is not None else None,
+                weights=tuple(reading.weights),
+                notes=tuple(reading.notes),
+            )
+        )
 
     def _path(self, parent: str | None, name: str) -> str:
         wanted = f"{parent}/{name}" if parent else name

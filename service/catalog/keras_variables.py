@@ -7,6 +7,7 @@ Knows classes, arguments and local variable names of Keras 1 to 3; must not know
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from service.catalog.keras_classes import KIND_OF_CLASS
@@ -15,9 +16,11 @@ from service.tree import Frozen
 Config = dict[str, Any]
 
 
-class Variables(Frozen):
-    """Own variables of a layer in stored order. `optional` ones are there or not depending on what the
-    configuration does not tell; `mode` is the quantization mode."""
+class Variables(Frozen, frozen=True, kw_only=True):
+    """Own variables of a layer in stored order.
+
+    `optional` ones are there or not depending on what the configuration does not tell; `mode` is the quantization mode.
+    """
 
     names: tuple[str, ...]
     optional: frozenset[str] = frozenset()
@@ -34,8 +37,16 @@ class Variables(Frozen):
 _QUANTIZED_KERNEL = {
     "int8": ("kernel", "bias", "kernel_scale"),
     "int4": ("kernel", "bias", "kernel_scale", "kernel_zero", "g_idx"),
-    "float8": ("kernel", "bias", "inputs_scale", "inputs_amax_history", "kernel_scale", "kernel_amax_history",
-               "outputs_grad_scale", "outputs_grad_amax_history"),
+    "float8": (
+        "kernel",
+        "bias",
+        "inputs_scale",
+        "inputs_amax_history",
+        "kernel_scale",
+        "kernel_amax_history",
+        "outputs_grad_scale",
+        "outputs_grad_amax_history",
+    ),
     "gptq": ("bias", "kernel", "kernel_scale", "kernel_zero", "g_idx"),
     "awq": ("bias", "kernel", "kernel_scale", "kernel_zero", "awq_scales", "g_idx"),
 }
@@ -51,8 +62,9 @@ def quantization_mode(config: Config) -> str | None:
     """`int8`, `int4`, `float8`, `gptq` or `awq` if the layer's dtype policy is a quantized one."""
     policy = config.get("dtype")
     inner = policy.get("config") if isinstance(policy, dict) else None
-    if isinstance(inner, dict) and isinstance(inner.get("mode"), str):
-        return inner["mode"].split("/")[0]
+    mode = inner.get("mode") if isinstance(inner, dict) else None
+    if isinstance(mode, str):
+        return mode.split("/")[0]
     if isinstance(policy, dict) and "Float8" in str(policy.get("class_name")):
         return "float8"
     return None
@@ -142,6 +154,19 @@ def _additive_attention(config: Config) -> Variables:
     return Variables(names=("scale",) if _flag(config, "use_scale") else ())
 
 
+def _depthwise(config: Config) -> Variables:
+    """Keras 2, whose configuration has `groups`, named the kernel after the layer."""
+    kernel = "depthwise_kernel" if "groups" in config else "kernel"
+    return Variables(names=(kernel, "bias") if _flag(config, "use_bias") else (kernel,))
+
+
+def _spectral_norm(config: Config) -> Variables:
+    """Its first variable is its inner layer's, under the inner layer's name."""
+    inner = config.get("layer")
+    is_table = isinstance(inner, dict) and inner.get("class_name") == "Embedding"
+    return Variables(names=("embeddings" if is_table else "kernel", "vector_u"))
+
+
 def _stft(config: Config) -> Variables:
     mode = config.get("mode")
     wanted = (("real_kernel", mode != "imag"), ("imag_kernel", mode != "real"))
@@ -153,17 +178,32 @@ _KERNEL = _with_bias("kernel")
 _SEPARABLE = _with_bias("depthwise_kernel", "pointwise_kernel")
 
 _RULES: dict[str, Callable[[Config], Variables]] = {
-    "Dense": _dense, "EinsumDense": _einsum_dense, "Embedding": _embedding,
-    "ReversibleEmbedding": _reversible_embedding, "LayerNormalization": _layer_norm,
-    "GroupNormalization": _group_norm, "RMSNormalization": _fixed("scale"), "Normalization": _normalization,
-    "SpectralNormalization": _fixed("kernel", "vector_u"), "PReLU": _fixed("alpha"), "LayerScale": _fixed("gamma"),
-    "Attention": _attention, "AdditiveAttention": _additive_attention, "STFTSpectrogram": _stft,
-    "SeparableConv1D": _SEPARABLE, "SeparableConv2D": _SEPARABLE,
+    "Dense": _dense,
+    "EinsumDense": _einsum_dense,
+    "Embedding": _embedding,
+    "ReversibleEmbedding": _reversible_embedding,
+    "LayerNormalization": _layer_norm,
+    "GroupNormalization": _group_norm,
+    "RMSNormalization": _fixed("scale"),
+    "Normalization": _normalization,
+    "SpectralNormalization": _spectral_norm,
+    "PReLU": _fixed("alpha"),
+    "LayerScale": _fixed("gamma"),
+    "Attention": _attention,
+    "AdditiveAttention": _additive_attention,
+    "STFTSpectrogram": _stft,
+    "SeparableConv1D": _SEPARABLE,
+    "SeparableConv2D": _SEPARABLE,
     **dict.fromkeys(("LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell", "ConvLSTM2DCell"), _CELL),
     **dict.fromkeys(("CuDNNLSTM", "CuDNNGRU"), _fixed("kernel", "recurrent_kernel", "bias")),
     **{name: _batch_norm for name, kind in KIND_OF_CLASS.items() if kind == "batch_norm"},
-    **{name: _KERNEL for name, kind in KIND_OF_CLASS.items()
-       if kind.startswith(("conv1d", "conv2d", "conv3d", "conv_transpose", "depthwise_conv"))},
+    "DepthwiseConv1D": _depthwise,
+    "DepthwiseConv2D": _depthwise,
+    **{
+        name: _KERNEL
+        for name, kind in KIND_OF_CLASS.items()
+        if kind.startswith(("conv1d", "conv2d", "conv3d", "conv_transpose"))
+    },
 }
 
 
@@ -175,13 +215,42 @@ def own_variables(class_name: str, config: Config) -> Variables | None:
     return Variables(names=()) if class_name in KIND_OF_CLASS else None
 
 
-STATISTICS = frozenset({
-    "moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev", "running_mean", "running_std",
-    "renorm_mean_weight", "renorm_stddev_weight", "mean", "variance", "count", "vector_u", "sn_u", "kernel_scale",
-    "kernel_zero", "g_idx", "awq_scales", "embeddings_scale", "embeddings_zero", "reverse_embeddings_scale",
-    "reverse_embeddings_zero", "inputs_scale", "inputs_amax_history", "kernel_amax_history", "outputs_grad_scale",
-    "outputs_grad_amax_history", "seed_generator_state", "idf_weights", "StateVar", "rng_state", "state",
-})
+STATISTICS = frozenset(
+    {
+        "moving_mean",
+        "moving_variance",
+        "moving_stddev",
+        "renorm_mean",
+        "renorm_stddev",
+        "running_mean",
+        "running_std",
+        "renorm_mean_weight",
+        "renorm_stddev_weight",
+        "mean",
+        "variance",
+        "count",
+        "vector_u",
+        "sn_u",
+        "kernel_scale",
+        "kernel_zero",
+        "g_idx",
+        "awq_scales",
+        "embeddings_scale",
+        "embeddings_zero",
+        "reverse_embeddings_scale",
+        "reverse_embeddings_zero",
+        "inputs_scale",
+        "inputs_amax_history",
+        "kernel_amax_history",
+        "outputs_grad_scale",
+        "outputs_grad_amax_history",
+        "seed_generator_state",
+        "idf_weights",
+        "StateVar",
+        "rng_state",
+        "state",
+    }
+)
 """Local names of variables that no gradient ever changes. Only meaningful for layers of Keras' own,
 apart from `UNMISTAKABLE`."""
 
@@ -189,25 +258,58 @@ UNMISTAKABLE = frozenset({"moving_mean", "moving_variance", "seed_generator_stat
 """Statistics by name alone, whatever the layer."""
 
 ROLE_OF_NAME: dict[str, str] = {
-    "kernel": "kernel", "bias": "bias", "gamma": "scale", "beta": "offset", "embeddings": "embedding",
-    "recurrent_kernel": "recurrent_kernel", "depthwise_kernel": "depthwise_kernel",
-    "pointwise_kernel": "pointwise_kernel", "moving_mean": "moving_mean", "moving_variance": "moving_variance",
-    "running_mean": "moving_mean", "running_std": "moving_variance", "mean": "mean", "variance": "variance",
-    "count": "count", "alpha": "slope", "vector_u": "spectral_vector", "sn_u": "spectral_vector",
-    "concat_score_weight": "attention_score_scale", "kernel_scale": "quant_scale", "kernel_zero": "zero_point",
-    "embeddings_scale": "quant_scale", "embeddings_zero": "zero_point", "reverse_embeddings": "kernel",
-    "reverse_embeddings_scale": "quant_scale", "reverse_embeddings_zero": "zero_point", "awq_scales": "quant_scale",
-    "inputs_scale": "quant_scale", "outputs_grad_scale": "quant_scale", "inputs_amax_history": "buffer",
-    "kernel_amax_history": "buffer", "outputs_grad_amax_history": "buffer", "g_idx": "constant",
-    "moving_stddev": "buffer", "renorm_mean": "buffer", "renorm_stddev": "buffer", "lora_kernel_a": "lora_a",
-    "lora_kernel_b": "lora_b", "lora_embeddings_a": "lora_a", "lora_embeddings_b": "lora_b",
-    "seed_generator_state": "seed_state", "StateVar": "seed_state", "rng_state": "seed_state",
-    "idf_weights": "constant", "real_kernel": "kernel", "imag_kernel": "kernel",
+    "kernel": "kernel",
+    "bias": "bias",
+    "gamma": "scale",
+    "beta": "offset",
+    "embeddings": "embedding",
+    "recurrent_kernel": "recurrent_kernel",
+    "depthwise_kernel": "depthwise_kernel",
+    "pointwise_kernel": "pointwise_kernel",
+    "moving_mean": "moving_mean",
+    "moving_variance": "moving_variance",
+    "running_mean": "moving_mean",
+    "running_std": "moving_variance",
+    "mean": "mean",
+    "variance": "variance",
+    "count": "count",
+    "alpha": "slope",
+    "vector_u": "spectral_vector",
+    "sn_u": "spectral_vector",
+    "concat_score_weight": "attention_score_scale",
+    "kernel_scale": "quant_scale",
+    "kernel_zero": "zero_point",
+    "embeddings_scale": "quant_scale",
+    "embeddings_zero": "zero_point",
+    "reverse_embeddings": "kernel",
+    "reverse_embeddings_scale": "quant_scale",
+    "reverse_embeddings_zero": "zero_point",
+    "awq_scales": "quant_scale",
+    "inputs_scale": "quant_scale",
+    "outputs_grad_scale": "quant_scale",
+    "inputs_amax_history": "buffer",
+    "kernel_amax_history": "buffer",
+    "outputs_grad_amax_history": "buffer",
+    "g_idx": "constant",
+    "moving_stddev": "buffer",
+    "renorm_mean": "buffer",
+    "renorm_stddev": "buffer",
+    "lora_kernel_a": "lora_a",
+    "lora_kernel_b": "lora_b",
+    "lora_embeddings_a": "lora_a",
+    "lora_embeddings_b": "lora_b",
+    "seed_generator_state": "seed_state",
+    "StateVar": "seed_state",
+    "rng_state": "seed_state",
+    "idf_weights": "constant",
+    "real_kernel": "kernel",
+    "imag_kernel": "kernel",
 }
 _PROJECTIONS = {"query": "query", "key": "key", "value": "value", "attention_output": "output"}
-_KERAS_1_NAMES = {"W": "kernel", "b": "bias", "U": "recurrent_kernel", "gammas": "slope", "alphas": "slope"}
+_KERAS_1_NAMES = {"W": "kernel", "b": "bias", "U": "recurrent_kernel", "alphas": "slope"}
 
 
+@lru_cache(maxsize=4096)
 def role_of(name: str, class_name: str | None = None) -> str:
     """The role of a variable from its relative name (`query/kernel`, `forward_lstm/lstm_cell/bias`) and layer class."""
     *outer, local = name.split("/")
@@ -228,18 +330,32 @@ def _keras_1_role(local: str) -> str | None:
 
 
 _LAYOUT_BY_KIND = {
-    "linear": "in-out", "conv1d": "WIO", "conv2d": "HWIO", "conv3d": "DHWIO", "conv_transpose1d": "WOI",
-    "conv_transpose2d": "HWOI", "conv_transpose3d": "DHWOI", "depthwise_conv1d": "WIM", "depthwise_conv2d": "HWIM",
-    "simple_rnn": "in-out", "lstm": "in-out", "gru": "in-out", "rnn_cell": "in-out", "embedding": "index-feature",
+    "linear": "in-out",
+    "conv1d": "WIO",
+    "conv2d": "HWIO",
+    "conv3d": "DHWIO",
+    "conv_transpose1d": "WOI",
+    "conv_transpose2d": "HWOI",
+    "conv_transpose3d": "DHWOI",
+    "depthwise_conv1d": "WIM",
+    "depthwise_conv2d": "HWIM",
+    "simple_rnn": "in-out",
+    "lstm": "in-out",
+    "gru": "in-out",
+    "rnn_cell": "in-out",
+    "embedding": "index-feature",
 }
 _LAYOUT_BY_ROLE = {
-    ("separable_conv1d", "depthwise_kernel"): "WIM", ("separable_conv2d", "depthwise_kernel"): "HWIM",
-    ("separable_conv1d", "pointwise_kernel"): "WIO", ("separable_conv2d", "pointwise_kernel"): "HWIO",
+    ("separable_conv1d", "depthwise_kernel"): "WIM",
+    ("separable_conv2d", "depthwise_kernel"): "HWIM",
+    ("separable_conv1d", "pointwise_kernel"): "WIO",
+    ("separable_conv2d", "pointwise_kernel"): "HWIO",
 }
 _MATRICES = frozenset({"kernel", "recurrent_kernel", "depthwise_kernel", "embedding"})
 _CONV_LSTM = {3: "WIO", 4: "HWIO", 5: "DHWIO"}
 
 
+@lru_cache(maxsize=4096)
 def layout_of(class_name: str | None, role: str, rank: int | None) -> str | None:
     """Axis order of a weight in words of the field; None where it has none or is not known."""
     kind = KIND_OF_CLASS.get(class_name or "")
@@ -250,3 +366,17 @@ def layout_of(class_name: str | None, role: str, rank: int | None) -> str | None
         return None
     axes = layout.count("-") + 1 if "-" in layout else len(layout)
     return layout if rank == axes else None
+
+
+_VECTORS = frozenset({"gamma", "beta", "moving_mean", "moving_variance"})
+
+
+@lru_cache(maxsize=4096)
+def rank_fits(class_name: str | None, name: str, rank: int) -> bool:
+    """Whether a variable `name` of a layer of `class_name` may have `rank` axes."""
+    if name in _VECTORS:
+        return rank > 0
+    role = role_of(name, class_name)
+    return layout_of(class_name, role, rank) is not None or all(
+        layout_of(class_name, role, other) is None for other in range(2, 6)
+    )

@@ -5,7 +5,7 @@ Must not know how the variable was found in the file.
 
 from __future__ import annotations
 
-from service.catalog.keras_variables import STATISTICS, UNMISTAKABLE, layout_of, role_of
+from service.catalog.keras_variables import STATISTICS, UNMISTAKABLE, Config, Variables, layout_of, role_of
 from service.parsers.hdf5 import Dataset
 from service.plain import text
 from service.tree import Frozen, Group, Location, Shape, Source, Weight, element_count
@@ -14,7 +14,7 @@ _PACKED = frozenset({"kernel", "embeddings", "reverse_embeddings"})
 _QUANTIZED = frozenset({"int8", "int4", "gptq", "awq"})
 
 
-class Owner(Frozen):
+class Owner(Frozen, frozen=True, kw_only=True):
     """What is known of the layer that owns a variable itself.
 
     Attributes:
@@ -34,6 +34,33 @@ class Owner(Frozen):
     lora: bool = False
 
 
+def owner_of(
+    class_name: str | None, config: Config, rule: Variables | None, trainable: bool | None, scale: Shape | None
+) -> Owner:
+    """The owner of a layer's own variables.
+
+    `rule` is None if their names are not known, `scale` the shape of `kernel_scale` where there is one.
+    """
+    mode = rule.mode if rule is not None else None
+    packed = _packed_size(class_name, config, mode, scale) if mode in ("int4", "gptq", "awq") else None
+    return Owner(
+        class_name=class_name,
+        known=rule is not None,
+        trainable=trainable,
+        mode=mode,
+        packed_size=packed,
+        lora=bool(config.get("lora_rank")),
+    )
+
+
+def _packed_size(class_name: str | None, config: Config, mode: str | None, scale: Shape | None) -> int | None:
+    """Logical length of the axis along which values are packed: configured, or that of the kernel's scales."""
+    size = config.get("units" if class_name == "Dense" else "output_dim")
+    if type(size) is int:
+        return size
+    return scale[-1 if mode == "int4" else 0] if scale else None
+
+
 def make_weight(dataset: Dataset, name: str, owner: Owner, member: str | None) -> Weight:
     """The weight stored as `dataset`, called `name` relative to its layer."""
     local = name.rsplit("/", 1)[-1]
@@ -41,8 +68,17 @@ def make_weight(dataset: Dataset, name: str, owner: Owner, member: str | None) -
     group, trainable, source = _learns(local, owner, dataset.dtype)
     shape, dtype, stored_count = _logical(dataset, local, owner)
     return Weight(
-        name=text(name), role=role, shape=shape, dtype=dtype, count=element_count(shape), stored_count=stored_count,
-        bytes=_size(dataset), group=group, trainable=trainable, trainable_source=source, stored_as=dataset.path,
+        name=text(name),
+        role=role,
+        shape=shape,
+        dtype=dtype,
+        count=element_count(shape),
+        stored_count=stored_count,
+        bytes=_size(dataset),
+        group=group,
+        trainable=trainable,
+        trainable_source=source,
+        stored_as=dataset.path,
         layout=layout_of(owner.class_name, role, None if shape is None else len(shape)) if owner.known else None,
         location=Location(member=member, offset=dataset.offset, length=dataset.stored),
     )
@@ -54,8 +90,8 @@ def _role_by_name(name: str) -> str:
 
 
 def _learns(local: str, owner: Owner, dtype: str | None) -> tuple[Group, bool | None, Source]:
-    if local in UNMISTAKABLE or (owner.known and local in STATISTICS):
-        return "statistic", False, "rule"
+    if local in UNMISTAKABLE or (owner.known and local in STATISTICS and owner.mode != "float8"):
+        return "statistic", False, "rule"  # in float8 training Keras updates scales like any weight
     if owner.mode in _QUANTIZED and local in _PACKED:
         return "frozen", False, "rule"
     if owner.lora and local in ("kernel", "embeddings"):

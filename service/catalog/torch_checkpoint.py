@@ -63,13 +63,14 @@ def split(value: Any) -> Contents:
 def _walk(root: Any) -> Iterator[Part]:
     pending: list[tuple[str, Any, int]] = [("", root, 0)]
     seen: set[int] = set()
+    barren: set[int] = set()
     while pending:
         key, value, depth = pending.pop()
-        what = _classify(value, depth)
+        what = _classify(value, depth, barren)
         if what is not None:
             yield Part(key, what, value)
             if what == "state_dict":
-                pending.extend(_nested(key, value, depth))
+                pending.extend(_nested(key, value, depth, barren))
             continue
         if id(value) not in seen:
             seen.add(id(value))
@@ -80,13 +81,15 @@ def _walk(root: Any) -> Iterator[Part]:
             )
 
 
-def _nested(key: str, state: Any, depth: int) -> list[tuple[str, Any, int]]:
+def _nested(key: str, state: Any, depth: int, barren: set[int]) -> list[tuple[str, Any, int]]:
     """What else lies among the tensors of a state_dict: another mapping of tensors, say."""
     odd = [(name, item) for name, item in _inside(state) if not is_tensor(item) and not _is_packed(item)]
-    return [(_join(key, name), item, depth + 1) for name, item in reversed(odd) if _keys(item) and _holds_more(item)]
+    return [
+        (_join(key, name), item, depth + 1) for name, item in reversed(odd) if _keys(item) and _holds_more(item, barren)
+    ]
 
 
-def _classify(value: Any, depth: int) -> What | None:
+def _classify(value: Any, depth: int, barren: set[int]) -> What | None:
     """What a value is, or None if its inside has to be looked at."""
     if is_module(value):
         return "module"
@@ -96,11 +99,11 @@ def _classify(value: Any, depth: int) -> What | None:
     if "last_epoch" in keys and keys & _SCHEDULER_KEYS:
         return "scheduler"
     mapping = mapping_of(value)
-    if mapping and _is_state_dict(value, mapping):
+    if mapping and _is_state_dict(value, mapping, barren):
         return "state_dict"
     if is_tensor(value):
         return "tensors"
-    if depth >= _MAX_DEPTH or not _holds_more(value):
+    if depth >= _MAX_DEPTH or not _holds_more(value, barren):
         return "plain"
     return None
 
@@ -113,14 +116,14 @@ def _keys(value: Any) -> set[str]:
     return {key for key in held if isinstance(key, str)}
 
 
-def _is_state_dict(value: Any, mapping: dict[Any, Any]) -> bool:
+def _is_state_dict(value: Any, mapping: dict[Any, Any], barren: set[int]) -> bool:
     """A mapping whose own values are tensors: with dotted names or `_metadata`, or with nothing deeper inside."""
     names = [key for key, item in mapping.items() if is_tensor(item) or _is_packed(item)]
     if not names:
-        return bool(metadata_of(value)) and not any(_holds_more(item) for item in mapping.values())
+        return bool(metadata_of(value)) and not any(_holds_more(item, barren) for item in mapping.values())
     if metadata_of(value) or any(isinstance(name, str) and "." in name for name in names):
         return True
-    if any(_holds_more(item) for item in mapping.values() if not is_tensor(item)):
+    if any(_holds_more(item, barren) for item in mapping.values() if not is_tensor(item)):
         return False
     return any(_rank(mapping[name]) for name in names)
 
@@ -160,8 +163,11 @@ def _join(key: str, name: str) -> str:
     return f"{key}{name}" if name.startswith("[") or not key else f"{key}.{name}"
 
 
-def _holds_more(value: Any) -> bool:
-    """Whether a tensor, a module, an optimizer or a scheduler is anywhere inside."""
+def _holds_more(value: Any, barren: set[int]) -> bool:
+    """Whether a tensor, a module, an optimizer or a scheduler is anywhere inside.
+
+    `barren` collects (by identity) containers known to hold none, so that shared ones are searched once.
+    """
     pending, seen = [value], 0
     visited: set[int] = set()
     while pending and seen < _SEARCH_NODES:
@@ -169,13 +175,19 @@ def _holds_more(value: Any) -> bool:
         seen += 1
         if is_tensor(item) or is_module(item):
             return True
-        if not isinstance(item, (dict, list, tuple, set, frozenset, Instance)) or id(item) in visited:
+        if (
+            not isinstance(item, (dict, list, tuple, set, frozenset, Instance))
+            or id(item) in visited
+            or id(item) in barren
+        ):
             continue
         visited.add(id(item))
         keys = _keys(item)
         if {"state", "param_groups"} <= keys or ("last_epoch" in keys and keys & _SCHEDULER_KEYS):
             return True
         pending.extend(inner for _, inner in _inside(item))
+    if not pending:
+        barren.update(visited)
     return False
 
 

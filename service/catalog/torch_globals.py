@@ -16,7 +16,8 @@ from service.tree import Danger, Severity
 REFERENCE = "https://docs.python.org/3/library/pickle.html"
 
 _REBUILD = {
-    "builtins": "set frozenset list dict tuple int float bool str bytes bytearray complex slice range object Ellipsis NoneType",
+    "builtins": "set frozenset list dict tuple int float bool str bytes bytearray complex slice range object "
+                "Ellipsis NoneType",
     "collections": "OrderedDict defaultdict deque Counter",
     "copyreg": "_reconstructor __newobj__ __newobj_ex__",
     "_codecs": "encode",
@@ -28,7 +29,8 @@ _REBUILD = {
     "pathlib._local": "Path PosixPath WindowsPath PurePath PurePosixPath PureWindowsPath",
     "argparse": "Namespace",
     "types": "SimpleNamespace",
-    "numpy": "ndarray dtype bool_ generic float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64",
+    "numpy": "ndarray dtype bool_ generic float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 "
+             "uint64",
     "numpy.dtypes": "*",
     "numpy.core.multiarray": "_reconstruct scalar",
     "numpy._core.multiarray": "_reconstruct scalar",
@@ -37,12 +39,14 @@ _REBUILD = {
     "numpy.random._pickle": "__randomstate_ctor __generator_ctor __bit_generator_ctor",
     "numpy.random._mt19937": "MT19937",
     "numpy.random._pcg64": "PCG64",
-    "torch": "Size device Tensor ScriptObject Generator memory_format layout dtype strided per_tensor_affine per_channel_affine "
-             "per_tensor_symmetric per_channel_symmetric per_channel_affine_float_qparams contiguous_format channels_last "
-             "sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc preserve_format",
-    "torch._utils": "_rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter _rebuild_parameter_with_state "
-                    "_rebuild_qtensor _rebuild_sparse_tensor _rebuild_sparse_csr_tensor _rebuild_nested_tensor "
-                    "_rebuild_meta_tensor_no_storage _rebuild_wrapper_subclass _rebuild_device_tensor_from_numpy "
+    "torch": "Size device Tensor ScriptObject Generator memory_format layout dtype strided per_tensor_affine "
+             "per_channel_affine per_tensor_symmetric per_channel_symmetric per_channel_affine_float_qparams "
+             "contiguous_format channels_last sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc "
+             "preserve_format",
+    "torch._utils": "_rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter "
+                    "_rebuild_parameter_with_state _rebuild_qtensor _rebuild_sparse_tensor "
+                    "_rebuild_sparse_csr_tensor _rebuild_nested_tensor _rebuild_meta_tensor_no_storage "
+                    "_rebuild_wrapper_subclass _rebuild_device_tensor_from_numpy "
                     "_rebuild_device_tensor_from_cpu_tensor _rebuild_xla_tensor",
     "torch._tensor": "_rebuild_from_type _rebuild_from_type_v2 Tensor",
     "torch.tensor": "_rebuild_from_type Tensor",
@@ -62,45 +66,69 @@ _REBUILD = {
 }  # fmt: skip
 
 _RUNS = {
-    "builtins": "eval exec compile open __import__ execfile apply map filter input breakpoint delattr setattr globals locals "
-                "vars type classmethod staticmethod super print help exit quit memoryview",
+    "builtins": "eval exec compile open __import__ execfile apply map filter input breakpoint getattr delattr "
+                "setattr globals locals vars type classmethod staticmethod super print help exit quit memoryview",
     "operator": "attrgetter methodcaller itemgetter call",
     "_operator": "attrgetter methodcaller itemgetter call",
     "functools": "partial partialmethod reduce _unpickle_reducer",
     "types": "FunctionType CodeType LambdaType MethodType ModuleType",
-    "io": "open open_code FileIO", "_io": "open open_code FileIO",
+    "io": "open open_code FileIO",
+    "_io": "open open_code FileIO",
     "numpy": "load fromfile memmap save genfromtxt loadtxt DataSource",
     "torch": "load save hub compile from_file import_ir_module",
     "torch.serialization": "load _legacy_load save",
     "torch._utils": "_import_dotted_name",
-    "torch.jit": "load script trace", "torch.jit._serialization": "load",
-    "torch.jit.unsupported_tensor_ops": "*", "torch.jit.annotations": "*",
+    "torch.jit": "load script trace",
+    "torch.jit._serialization": "load",
+    "torch.jit.unsupported_tensor_ops": "*",
+    "torch.jit.annotations": "*",
     "torch.nn.modules.module": "_import_dotted_name",
-    "torch.fx.graph_module": "reduce_graph_module reduce_package_graph_module reduce_deploy_graph_module _forward_from_src _exec_with_source",
-    "tempfile": "*", "glob": "*", "logging": "*", "gc": "*", "inspect": "*", "linecache": "*", "fileinput": "*",
-    "posixpath": "*", "ntpath": "*", "genericpath": "*", "zipfile": "*", "tarfile": "*", "mmap": "*", "fcntl": "*", "ast": "*",
+    "torch.fx.graph_module": "reduce_graph_module reduce_package_graph_module reduce_deploy_graph_module "
+                             "_forward_from_src _exec_with_source",
+    "tempfile": "*",
+    "glob": "*",
+    "logging": "*",
+    "gc": "*",
+    "inspect": "*",
+    "linecache": "*",
+    "fileinput": "*",
+    "posixpath": "*",
+    "ntpath": "*",
+    "genericpath": "*",
+    "zipfile": "*",
+    "tarfile": "*",
+    "mmap": "*",
+    "fcntl": "*",
+    "ast": "*",
 }  # fmt: skip
 """Names in otherwise ordinary modules that execute code or open files when called."""
 
-_RUNNING_PACKAGES = frozenset(
-    "os posix nt subprocess sys pty shutil socket _socket ctypes _ctypes commands popen2 runpy pip ensurepip importlib _imp imp "
-    "_frozen_importlib _frozen_importlib_external pkgutil code codeop bdb pdb timeit profile cProfile _lsprof trace doctest "
-    "webbrowser asyncio multiprocessing concurrent signal threading _thread _posixsubprocess http urllib urllib2 requests httpx "
-    "aiohttp ftplib smtplib telnetlib poplib imaplib nntplib ssl xmlrpc socketserver zipimport site venv distutils setuptools "
-    "pydoc idlelib lib2to3 unittest pickle _pickle pickletools dill cloudpickle joblib marshal shelve sqlite3 dbm platform "
-    "crypt cgi wsgiref antigravity turtledemo nturl2path _pyrepl _testcapi xxsubtype numba IPython ipykernel "
-    "jinja2 mako yaml paramiko fabric invoke pexpect psutil _aix_support _osx_support sysconfig _sysconfigdata mimetypes "
-    "keras tensorflow onnxruntime tensorrt".split()
+
+def _words(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_RUNNING_PACKAGES = _words(
+    "os posix nt subprocess sys pty shutil socket _socket ctypes _ctypes commands popen2 runpy pip ensurepip "
+    "importlib _imp imp _frozen_importlib _frozen_importlib_external pkgutil code codeop bdb pdb timeit profile "
+    "cProfile _lsprof trace doctest webbrowser asyncio multiprocessing concurrent signal threading _thread "
+    "_posixsubprocess http urllib urllib2 requests httpx aiohttp ftplib smtplib telnetlib poplib imaplib nntplib "
+    "ssl xmlrpc socketserver zipimport site venv distutils setuptools pydoc idlelib lib2to3 unittest pickle "
+    "_pickle pickletools dill cloudpickle joblib marshal shelve sqlite3 dbm platform crypt cgi wsgiref "
+    "antigravity turtledemo nturl2path _pyrepl _testcapi xxsubtype numba IPython ipykernel jinja2 mako yaml "
+    "paramiko fabric invoke pexpect psutil _aix_support _osx_support sysconfig _sysconfigdata mimetypes keras "
+    "tensorflow onnxruntime tensorrt"
 )
 """Packages that exist to run, load or fetch things: any name in them counts."""
 
 _RUNNING_TORCH = (
     "torch.hub", "torch.package", "torch.distributed", "torch.multiprocessing", "torch.utils.cpp_extension",
-    "torch.utils.collect_env", "torch.utils.bottleneck", "torch.utils._config_module", "torch.utils.data.datapipes",
-    "torch.utils._import_utils", "torch._inductor", "torch._dynamo", "torch._export", "torch.onnx", "torch.ops", "torch._ops",
-    "torch.classes", "torch._classes", "torch.testing", "torch.fx.experimental", "torch.utils.hipify", "torch.profiler",
-    "torch.jit._script", "torch.jit._trace", "torch.utils.model_dump", "torch.utils.tensorboard", "numpy.testing", "numpy.f2py",
-    "numpy.distutils", "numpy.ctypeslib", "numpy.lib", "numpy.compat", "numpy._core._internal", "logging.config",
+    "torch.utils.collect_env", "torch.utils.bottleneck", "torch.utils._config_module",
+    "torch.utils.data.datapipes", "torch.utils._import_utils", "torch._inductor", "torch._dynamo",
+    "torch._export", "torch.onnx", "torch.ops", "torch._ops", "torch.classes", "torch._classes", "torch.testing",
+    "torch.fx.experimental", "torch.utils.hipify", "torch.profiler", "torch.jit._script", "torch.jit._trace",
+    "torch.utils.model_dump", "torch.utils.tensorboard", "numpy.testing", "numpy.f2py", "numpy.distutils",
+    "numpy.ctypeslib", "numpy.lib", "numpy.compat", "numpy._core._internal", "logging.config",
 )  # fmt: skip
 
 _REFERABLE = ("torch.nn.functional", "torch.nn.init", "torch._C._nn", "torch._jit_internal")
@@ -111,15 +139,26 @@ _REFERENCES = {
     "torch.distributed": "CVE-2024-48063",
     "torch.jit.unsupported_tensor_ops": "CVE-2025-1716",
     "pip": "CVE-2025-1716",
+    "torch._utils": "CVE-2025-62164",
     "torch.fx.graph_module": "https://docs.pytorch.org/docs/stable/fx.html",
 }
+
+_NOTABLE: dict[tuple[str, str], tuple[Severity, str, str]] = {
+    ("torch.storage", "_load_from_bytes"): (
+        "medium", "pickle_nested", "Loading the file would load pickles inside it, which are listed.",
+    ),
+    ("torch._utils", "_rebuild_sparse_tensor"): (
+        "low", "torch_sparse_tensor", "Loading the file makes sparse tensors whose indices are not checked by default.",
+    ),
+}  # fmt: skip
+"""Names that only rebuild data, but in a way worth knowing of."""
 
 _CLASS_NAME = re.compile(r"_?[A-Z]\w*\Z", re.ASCII)
 _STORAGE_NAME = re.compile(r"(?:Typed|Untyped|[A-Z]\w*)Storage\Z", re.ASCII)
 
 
 def _table(names: dict[str, str]) -> dict[str, frozenset[str]]:
-    return {module: frozenset(found.split()) for module, found in names.items()}
+    return {module: _words(found) for module, found in names.items()}
 
 
 _REBUILD_NAMES = _table(_REBUILD)
@@ -144,10 +183,10 @@ def is_harmless(module: str, name: str) -> bool:
     return is_torch_class(module, name) or (module.startswith("torch.optim.") and bool(_CLASS_NAME.match(name)))
 
 
-_TORCH_DTYPES = frozenset(
-    "float32 float float64 double float16 half bfloat16 int64 long int32 int int16 short int8 uint8 uint16 uint32 uint64 bool "
-    "complex32 complex64 complex128 qint8 quint8 qint32 quint4x2 quint2x4 float8_e4m3fn float8_e5m2 float8_e4m3fnuz "
-    "float8_e5m2fnuz float8_e8m0fnu float4_e2m1fn_x2".split()
+_TORCH_DTYPES = _words(
+    "float32 float float64 double float16 half bfloat16 int64 long int32 int int16 short int8 uint8 uint16 uint32 "
+    "uint64 bool complex32 complex64 complex128 qint8 quint8 qint32 quint4x2 quint2x4 float8_e4m3fn float8_e5m2 "
+    "float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu float4_e2m1fn_x2"
 )
 
 
@@ -163,9 +202,9 @@ def runs_code(module: str, name: str) -> bool:
     return bool(steps & _REACHING) or bool(set(name.split(".")) & _RUNNING_PACKAGES and "." in name)
 
 
-_REACHING = frozenset(
-    "__globals__ __builtins__ __subclasses__ __class__ __mro__ __base__ __bases__ __dict__ __getattribute__ __call__ __code__ "
-    "__init__ __import__ __loader__ __spec__ f_globals f_builtins gi_frame modules system popen".split()
+_REACHING = _words(
+    "__globals__ __builtins__ __subclasses__ __class__ __mro__ __base__ __bases__ __dict__ __getattribute__ "
+    "__call__ __code__ __init__ __import__ __loader__ __spec__ f_globals f_builtins gi_frame modules system popen"
 )
 """Steps of a dotted name that lead from any object to the interpreter's internals."""
 
@@ -176,14 +215,13 @@ def judge(use: Use, member: str | None) -> Danger | None:
         return _danger(
             use, member, "pickle_computed_global", "high", "The pickle computes which global it uses while loading."
         )
+    if (use.module, use.name) in _NOTABLE:
+        severity, code, what = _NOTABLE[use.module, use.name]
+        return _danger(use, member, code, severity, what)
     if is_harmless(use.module, use.name):
         return None
     path = text(f"{use.module}.{use.name}", 200)
-    if path == "torch.storage._load_from_bytes":
-        return _danger(
-            use, member, "pickle_nested", "medium", "Loading the file would load pickles inside it, which are listed."
-        )
-    if runs_code(use.module, use.name):
+    if runs_code(use.module, use.name) and not (path == "builtins.getattr" and use.how == "referenced"):
         if use.how == "called":
             return _danger(use, member, "pickle_global", "critical", f"Loading the file would call {path}.")
         return _danger(

@@ -1,7 +1,7 @@
 """The graph of an exported program seen by layer: order, calls, shapes in and out, what feeds what; knows no file.
 
 A node's `nn_module_stack` names the modules it ran in, outermost first, as `key,path,class` joined by `;`
-(torch/_export/serde/serialize.py). A module called again has `@1`, `@2` ... behind its path.
+(torch/_export/serde/serialize.py). A module called again has `@1`, `@2` ... behind its key.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """One operation: tensors in and out, and the scopes (raw path -> clean path) it ran in."""
+    """One operation: tensors in and out, the calls it ran in (key -> module path), and the innermost module."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -76,11 +76,9 @@ def _node(found: Graph, node: Mapping[str, Any]) -> _Node:
     stack = metadata.get("nn_module_stack") if isinstance(metadata, dict) else None
     scopes: dict[str, str] = {}
     inner = ""
-    for raw, kind in _stack(stack) if isinstance(stack, str) else ():
-        inner = _CALL.sub("", raw)
-        scopes[raw] = inner
-        seen = found.modules.setdefault(inner, Seen(inner, kind))
-        seen.calls.setdefault(raw)
+    for key, inner, kind in _stack(stack) if isinstance(stack, str) else ():
+        scopes[key] = inner
+        found.modules.setdefault(inner, Seen(inner, kind)).calls.setdefault(key)
     if inner in found.modules:
         found.modules[inner].nodes.append(node)
     target = node.get("target")
@@ -88,12 +86,12 @@ def _node(found: Graph, node: Mapping[str, Any]) -> _Node:
     return _Node(tuple(_tensor_names(node.get("inputs"))), tuple(_tensor_names(node.get("outputs"))), scopes, inner)
 
 
-def _stack(text: str) -> Iterator[tuple[str, str]]:
-    """(raw path, class) of each module in a stack, outermost first."""
+def _stack(text: str) -> Iterator[tuple[str, str, str]]:
+    """(key of the call, path, class) of each module in a stack, outermost first."""
     for item in text.split(";")[:_MAX_DEPTH]:
         parts = item.split(",", 2)
         if len(parts) == 3:
-            yield _OLD_ROOT.sub("", parts[1]), parts[2]
+            yield parts[0], _CALL.sub("", _OLD_ROOT.sub("", parts[1])), parts[2]
 
 
 def _sources(nodes: list[_Node], found: Graph) -> dict[str, tuple[str, ...]]:

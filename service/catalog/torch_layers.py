@@ -21,7 +21,8 @@ _RANKED = {
 }  # fmt: skip
 
 _PLAIN = {
-    "linear": "Linear LazyLinear NonDynamicallyQuantizableLinear _LinearWithBias LinearReLU LinearLeakyReLU LinearTanh LinearBn1d",
+    "linear": "Linear LazyLinear NonDynamicallyQuantizableLinear _LinearWithBias LinearReLU LinearLeakyReLU "
+    "LinearTanh LinearBn1d",
     "bilinear": "Bilinear",
     "embedding": "Embedding EmbeddingBag",
     "batch_norm": "SyncBatchNorm NaiveSyncBatchNorm",
@@ -30,32 +31,38 @@ _PLAIN = {
     "rms_norm": "RMSNorm",
     "spectral_norm": "_SpectralNorm SpectralNorm",
     "unit_norm": "LocalResponseNorm CrossMapLRN2d",
-    "lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN", "rnn": "RNNBase",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "simple_rnn": "RNN",
+    "rnn": "RNNBase",
     "rnn_cell": "LSTMCell GRUCell RNNCell RNNCellBase",
     "multi_head_attention": "MultiheadAttention QuantizableMultiheadAttention",
     "transformer": "Transformer TransformerEncoder TransformerDecoder",
     "transformer_layer": "TransformerEncoderLayer TransformerDecoderLayer",
-    "activation": "ReLU ReLU6 LeakyReLU RReLU ELU CELU SELU GELU GLU SiLU Mish Sigmoid Hardsigmoid Hardswish Hardtanh "
-                  "Hardshrink Softshrink Tanh Tanhshrink Softplus Softsign LogSigmoid Threshold",
+    "activation": "ReLU ReLU6 LeakyReLU RReLU ELU CELU SELU GELU GLU SiLU Mish Sigmoid Hardsigmoid Hardswish "
+    "Hardtanh Hardshrink Softshrink Tanh Tanhshrink Softplus Softsign LogSigmoid Threshold",
     "prelu": "PReLU",
     "softmax": "Softmax Softmin LogSoftmax Softmax2d",
     "dropout": "Dropout AlphaDropout FeatureAlphaDropout",
     "upsample": "Upsample UpsamplingNearest2d UpsamplingBilinear2d PixelShuffle PixelUnshuffle",
     "reshape": "Flatten Unflatten Fold Unfold ChannelShuffle Identity",
     "merge": "FloatFunctional QFunctional FXFloatFunctional CosineSimilarity PairwiseDistance",
-    "quantization": "QuantStub DeQuantStub Quantize DeQuantize FakeQuantize FusedMovingAvgObsFakeQuantize FakeQuantizeBase "
-                    "MinMaxObserver MovingAverageMinMaxObserver HistogramObserver PerChannelMinMaxObserver PlaceholderObserver "
-                    "MovingAveragePerChannelMinMaxObserver NoopObserver RecordingObserver FixedQParamsObserver "
-                    "FixedQParamsFakeQuantize LinearPackedParams PackedParameter EmbeddingPackedParams",
-    "loss": "L1Loss MSELoss CrossEntropyLoss NLLLoss NLLLoss2d PoissonNLLLoss GaussianNLLLoss KLDivLoss BCELoss HuberLoss "
-            "BCEWithLogitsLoss SmoothL1Loss SoftMarginLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss CTCLoss "
-            "HingeEmbeddingLoss CosineEmbeddingLoss MarginRankingLoss MultiMarginLoss TripletMarginLoss "
-            "TripletMarginWithDistanceLoss AdaptiveLogSoftmaxWithLoss",
-    "container": "Module Sequential ModuleList ModuleDict Container GraphModule RecursiveScriptModule ScriptModule",
+    "quantization": "QuantStub DeQuantStub Quantize DeQuantize FakeQuantize FusedMovingAvgObsFakeQuantize "
+    "FakeQuantizeBase MinMaxObserver MovingAverageMinMaxObserver HistogramObserver "
+    "PerChannelMinMaxObserver PlaceholderObserver MovingAveragePerChannelMinMaxObserver "
+    "NoopObserver RecordingObserver FixedQParamsObserver FixedQParamsFakeQuantize "
+    "LinearPackedParams PackedParameter EmbeddingPackedParams",
+    "loss": "LinearCrossEntropyLoss L1Loss MSELoss CrossEntropyLoss NLLLoss NLLLoss2d PoissonNLLLoss "
+    "GaussianNLLLoss KLDivLoss BCELoss HuberLoss BCEWithLogitsLoss SmoothL1Loss SoftMarginLoss "
+    "MultiLabelMarginLoss MultiLabelSoftMarginLoss CTCLoss HingeEmbeddingLoss CosineEmbeddingLoss "
+    "MarginRankingLoss MultiMarginLoss TripletMarginLoss TripletMarginWithDistanceLoss "
+    "AdaptiveLogSoftmaxWithLoss",
+    "container": "_FusedModule Module Sequential ModuleList ModuleDict Container GraphModule "
+    "RecursiveScriptModule ScriptModule",
     "parameter": "ParameterList ParameterDict",
-    "wrapper": "DataParallel DistributedDataParallel ParametrizationList AveragedModel QuantWrapper FullyShardedDataParallel "
-               "OptimizedModule",
-}  # fmt: skip
+    "wrapper": "DataParallel DistributedDataParallel ParametrizationList AveragedModel QuantWrapper "
+    "FullyShardedDataParallel OptimizedModule",
+}
 
 KINDS: dict[str, str] = {
     **{name.format(rank): kind.format(rank) for name, kind in _RANKED.items() for rank in (1, 2, 3)},
@@ -96,7 +103,8 @@ _KERNELS = {
 _ANYWHERE = {
     "running_mean": "moving_mean", "running_var": "moving_variance", "num_batches_tracked": "num_batches_tracked",
     "n_averaged": "count", "position_ids": "position_ids", "bias": "bias", "weight_g": "weight_g",
-    "weight_mask": "mask", "bias_mask": "mask", "attn_mask": "mask", "zero_point": "zero_point", "in_proj_weight": "qkv_kernel",
+    "weight_mask": "mask", "bias_mask": "mask", "attn_mask": "mask", "zero_point": "zero_point",
+    "in_proj_weight": "qkv_kernel",
     "in_proj_bias": "qkv_bias", "q_proj_weight": "query_kernel", "k_proj_weight": "key_kernel",
     "v_proj_weight": "value_kernel", "bias_k": "key_bias", "bias_v": "value_bias", "_packed_params": "packed_kernel",
 }  # fmt: skip
@@ -114,7 +122,7 @@ LAYOUTS = {
     "linear": "out-in", "conv1d": "OIW", "conv2d": "OIHW", "conv3d": "OIDHW",
     "conv_transpose1d": "IOW", "conv_transpose2d": "IOHW", "conv_transpose3d": "IODHW", "bilinear": "out-in1-in2",
 }  # fmt: skip
-"""Axis order of the main kernel. With groups, I of a convolution (O of a transposed one) counts one group's channels."""
+"""Axis order of the main kernel. With groups, I of a convolution (O of a transposed one) counts one group's only."""
 
 
 def role_of(kind: str, name: str, siblings: Collection[str]) -> str | None:

@@ -26,6 +26,8 @@ from service.tree import Layer, Weight
 _BOOKKEEPING = {"dump_patches", "call_super_init", "T_destination"}
 _MAX_CONFIG = 80
 """Most hyper-parameters shown of one layer."""
+_MAX_NODES = 60
+"""Most values shown of one hyper-parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def _candidates(value: Instance) -> Iterator[dict[Any, Any]]:
     attributes = attributes_of(value)
     if attributes is not None:
         yield attributes
-    if value.how == "called" and isinstance(value.args, tuple):
-        yield from (arg for arg in value.args[:3] if type(arg) is dict)
+    if value.how == "called":
+        yield from (arg for arg in value.positional[:3] if type(arg) is dict)
 
 
 def _class_of(value: Instance, held: Mapping[Any, Any]) -> tuple[str | None, str | None]:
@@ -95,7 +97,7 @@ def _class_of(value: Instance, held: Mapping[Any, Any]) -> tuple[str | None, str
 def layers_of(root: Any, weigher: Weigher, limits: Limits, prefix: str = "", look: Look = parts_of) -> list[Layer]:
     """Layers of the module tree below `root`, parents first, in the order of `_modules`.
 
-    The root itself is a layer (path `.`) only where it holds weights, or nothing else to show.
+    The root itself is a layer only where it holds weights or nothing else to show (path `.`), or below a `prefix`.
     A module object met again is listed once more with `shared_with`, without its inside.
     """
     layers: list[Layer] = []
@@ -113,7 +115,7 @@ def layers_of(root: Any, weigher: Weigher, limits: Limits, prefix: str = "", loo
             first[id(value)] = path
             pending.extend(_children(path, module))
         layer = _layer(path, prefix, module, weigher, shared=shared)
-        if path or layer.weights or not module.modules:
+        if path or prefix or layer.weights or not module.modules:
             layers.append(layer)
     return layers
 
@@ -240,5 +242,5 @@ def _describe(value: Any) -> Any:
     """A hyper-parameter; of a tensor kept as a plain attribute its type and shape."""
     tensor = tensor_of(value) if is_tensor(value) else None
     if tensor is None:
-        return describe(value)
+        return describe(value, _MAX_NODES)
     return f"<tensor {tensor.dtype} {list(tensor.shape) if tensor.shape is not None else '?'}>"

@@ -92,7 +92,7 @@ def describe_program(
     held = [_Held(spec, tensors[spec.name]) for spec in specs_of(program) if spec.name in tensors]
     graph = read_graph(graph_of(program), frozenset(one.spec.argument for one in held))
     by_path = _by_path(held)
-    paths = _paths(graph, by_path)
+    paths = _paths(graph, by_path, with_root=bool(prefix) or "" in by_path)
     if len(paths) > limits.layers:
         raise LimitExceeded("layers", limits.layers, f"The model has more than {limits.layers} layers.")
     found = Description(type=_class(graph.modules[""].type)[0] if "" in graph.modules else None)
@@ -111,7 +111,7 @@ def _by_path(held: list[_Held]) -> dict[str, list[_Held]]:
     return found
 
 
-def _paths(graph: Graph, by_path: Mapping[str, Any]) -> dict[str, list[str]]:
+def _paths(graph: Graph, by_path: Mapping[str, Any], *, with_root: bool) -> dict[str, list[str]]:
     """Path -> names of its children: modules in the order of their first call, then those only known by weights."""
     paths: dict[str, list[str]] = {}
     for path in [*graph.modules, *by_path]:
@@ -124,7 +124,7 @@ def _paths(graph: Graph, by_path: Mapping[str, Any]) -> dict[str, list[str]]:
             parent, _, name = found.rpartition(".")
             if parent:
                 paths[parent].append(name)
-    return {"": [path for path in paths if "." not in path], **paths} if "" in by_path else paths
+    return {"": [path for path in paths if "." not in path], **paths} if with_root else paths
 
 
 class _Shapes:
@@ -144,7 +144,7 @@ class _Shapes:
         return shape_of(self._values.get(name))
 
 
-def _layer(  # noqa: PLR0913 - joins everything that is known of one path
+def _layer(  # noqa: PLR0913, PLR0917 - joins everything that is known of one path
     path: str,
     graph: Graph,
     by_path: Mapping[str, list[_Held]],
@@ -161,7 +161,8 @@ def _layer(  # noqa: PLR0913 - joins everything that is known of one path
     )
     full, parent = join(prefix, path), path.rpartition(".")[0]
     return Layer(
-        path=text(full), name=text(full.rpartition(".")[2] or ROOT), kind=kind if path else kind.replace("container", "model"),
+        path=text(full), name=text(full.rpartition(".")[2] or ROOT),
+        kind=kind if path or kind != "container" else "model",
         type=None if name is None else text(name), module=None if module is None else text(module),
         type_source="recorded" if name else "unknown", custom=custom, config=_config(seen),
         parent=text(join(prefix, parent)) if path and (parent or prefix) else None,

@@ -59,7 +59,7 @@ def _with(info: ModelInfo, described: Description) -> ModelInfo:
 
 def _incomplete(info: ModelInfo, error: InputError, dangers: list[Danger]) -> Model:
     place = f" (at byte {error.info.offset})" if error.info.offset is not None else ""
-    note = f"The file could not be read to its end{place}: {error.info.detail} What was found before is listed under security."
+    note = f"The file could not be read to its end{place}: {error.info.detail} See security for what came before."
     last = Danger(code="broken_after_payload", severity="high", member=error.info.member, offset=error.info.offset,
                   what="The file breaks off after something that would already have run.")  # fmt: skip
     return Model(info=info, layers=(), security=tuple(_unique([*dangers, last])), complete=False, notes=(note,))

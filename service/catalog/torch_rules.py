@@ -26,6 +26,7 @@ _GATES = {4: "lstm", 3: "gru", 1: "simple_rnn"}
 
 INSTANCE_NOTE = "An InstanceNorm that tracks statistics stores the same tensors; BatchNorm is by far the usual one."
 GROUPED_NOTE = "A grouped ConvTranspose with as many outputs as inputs would store the same shapes."
+BILINEAR_NOTE = "A Bilinear layer of these sizes stores the same shapes; Conv1d is by far the usual one."
 SQUARE_NOTE = "Read as Conv like every other convolution here; a ConvTranspose of equal sizes stores the same shapes."
 
 
@@ -104,7 +105,8 @@ def _convolution(weight: Sizes, bias: Sizes | None) -> Guess:
         return Guess()
     if bias[0] == weight[0]:
         grouped = weight[1] and weight[0] % weight[1] == 0
-        return Guess(f"conv{rank}", (GROUPED_NOTE,) if grouped else ())
+        notes = (GROUPED_NOTE,) if grouped else ()
+        return Guess(f"conv{rank}", (*notes, BILINEAR_NOTE) if rank == "1d" else notes)
     if weight[1] and bias[0] % weight[1] == 0 and weight[0] % (bias[0] // weight[1]) == 0:
         return Guess(f"conv_transpose{rank}")
     return Guess()
@@ -127,7 +129,7 @@ def convolution_rank(weight: Sizes) -> str:
 
 
 def linear_layout(weight: Sizes, bias: Sizes | None, *, transposed_seen: bool) -> str | None:
-    """Axis order of a fully connected kernel, told by its bias; a square one by whether the file has any input-first one.
+    """Axis order of a fully connected kernel, told by its bias; a square one's by what the file else has.
 
     torch.nn.Linear is output-first; the Conv1D class of GPT-2 implementations is input-first.
     """

@@ -59,7 +59,7 @@ def layers_of(state: Any, weigher: Weigher, prefix: str = "") -> tuple[list[Laye
     _conclude(nodes)
     notes = sorted({note for node in nodes.values() for note in node.guess.notes if note == INSTANCE_NOTE})
     transposed = any(_is_input_first(node) for node in nodes.values())
-    wanted = [node for node in nodes.values() if node.path or node.tensors or node.values]
+    wanted = [node for node in nodes.values() if node.path or node.tensors or node.values or prefix]
     return [_layer(node, weigher, prefix, transposed=transposed) for node in wanted], notes
 
 
@@ -166,7 +166,7 @@ def _layer(node: _Node, weigher: Weigher, prefix: str, *, transposed: bool) -> L
     path = join(prefix, node.path)
     kind = node.guess.kind
     if kind == "unknown" and node.children:
-        kind = "container"
+        kind = "container" if node.path else "model"
     parent = node.path.rpartition(".")[0]
     weights = [weight for name in node.tensors for weight in _weights(node, name, weigher, path, transposed=transposed)]
     return Layer(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.catalog.torch_dtypes import stored_bytes
-from service.catalog.torch_tensors import Storage, persistent
+from service.catalog.torch_storage import Storage, persistent
 from service.catalog.torch_weights import Place
 from service.config import Limits
 from service.errors import InputError, MalformedFile, TruncatedFile

@@ -9,30 +9,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.catalog.torch_dtypes import STORAGES, from_numpy_code, from_torch_name, stored_bytes
-from service.catalog.torch_values import bytes_of, number_of, numpy_code, sequence_of
-from service.errors import LimitExceeded, MalformedFile
-from service.parsers.pickle_types import Blob, Global, Instance, Persistent
+from service.catalog.torch_dtypes import from_numpy_code, from_torch_name, stored_bytes
+from service.catalog.torch_storage import Storage, is_size, sizes, sizes_or_none, storage_of
+from service.catalog.torch_values import bytes_of, number_of, numpy_code
+from service.errors import MalformedFile
+from service.parsers.pickle_types import Blob, Global, Instance
 from service.tree import element_count
 
-MAX_RANK = 64
-MAX_DIMENSION = 2**63 - 1
 _MAX_WRAPPERS = 8
 """Parameter around subclass around tensor ... deeper than this is nothing that PyTorch writes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """A flat array that tensors view: `count` elements of `dtype`; `key` names it in its container.
-
-    `base` is added to the offset of views (before 0.4 a storage could itself be a window of another).
-    """
-
-    key: Hashable
-    dtype: str | None
-    count: int | None
-    device: str | None = None
-    base: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +32,7 @@ class Tensor:
         requires_grad: As recorded, None if not.
         is_parameter: Whether it was an `nn.Parameter`.
         storage, offset, stride: The view, in elements; None where there is no single storage.
+        extent: Elements of the storage from the first to the last that the view touches.
         stored: Elements really stored, where that differs from the product of the shape.
         bytes: Stored size, None if unknown.
         parts: Other tensors that belong to it (indices, scales ...).
@@ -62,6 +48,7 @@ class Tensor:
     storage: Storage | None = None
     offset: int = 0
     stride: tuple[int, ...] | None = None
+    extent: int | None = None
     stored: int | None = None
     bytes: int | None = None
     parts: tuple[tuple[str, Tensor], ...] = ()
@@ -71,15 +58,6 @@ class Tensor:
     def count(self) -> int | None:
         """Logical number of elements."""
         return element_count(self.shape)
-
-    @property
-    def extent(self) -> int | None:
-        """Elements of the storage from the first to the last that the view touches."""
-        if self.shape is None or self.stride is None or len(self.shape) != len(self.stride):
-            return None
-        if 0 in self.shape:
-            return 0
-        return 1 + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
 
 
 def is_tensor(value: Any) -> bool:
@@ -117,7 +95,7 @@ def _rebuild(value: Any) -> Tensor | None:
     if make is None:
         return None
     try:
-        return make(value, value.args)
+        return make(value)
     except (IndexError, TypeError, ValueError) as error:
         raise MalformedFile(
             f"A tensor's description ({value.path}) is not complete: {str(error)[:100]}.", offset=value.offset
@@ -128,16 +106,15 @@ def _rebuild(value: Any) -> Tensor | None:
 
 
 def _first_argument(value: Instance) -> Any:
-    return (
-        value.args[0] if isinstance(value.args, tuple) and value.args and not isinstance(value.args[0], bool) else None
-    )
+    first = value.positional[0] if value.positional else None
+    return None if isinstance(first, bool) else first
 
 
 def _typed_call(value: Instance) -> Any:
     """`_rebuild_from_type_v2(function, type, args, state)`: the call it will make."""
-    if not isinstance(value.args, tuple) or len(value.args) < 3 or not isinstance(value.args[0], Global):
+    if len(value.positional) < 3 or not isinstance(value.positional[0], Global):
         return None
-    return Instance(value.args[0], value.args[2], None, "called", value.offset)
+    return Instance(value.positional[0], value.positional[2], None, "called", value.offset)
 
 
 def _as_parameter(tensor: Tensor, wrapper: Instance) -> Tensor:
@@ -145,12 +122,12 @@ def _as_parameter(tensor: Tensor, wrapper: Instance) -> Tensor:
         return _with_subclass(tensor, wrapper)
     if wrapper.path in _VARIABLES:
         return replace(tensor, is_parameter=wrapper.path != _BARE_VARIABLE, requires_grad=_old_flag(wrapper))
-    flag = wrapper.args[1] if len(wrapper.args) > 1 else None
+    flag = wrapper.positional[1] if len(wrapper.positional) > 1 else None
     return replace(tensor, is_parameter=True, requires_grad=flag if isinstance(flag, bool) else None)
 
 
 def _with_subclass(tensor: Tensor, wrapper: Instance) -> Tensor:
-    kind, state = wrapper.args[1], wrapper.args[3] if len(wrapper.args) > 3 else None
+    kind, state = wrapper.positional[1], wrapper.positional[3] if len(wrapper.positional) > 3 else None
     path = kind.path if isinstance(kind, Global) else "?"
     if path in _PARAMETERS:
         return replace(tensor, is_parameter=True)
@@ -162,12 +139,19 @@ def _with_subclass(tensor: Tensor, wrapper: Instance) -> Tensor:
     return replace(tensor, form="subclass", parts=parts, bytes=size, facts=(*tensor.facts, ("subclass", path)))
 
 
+def _inner(value: Any) -> Tensor | None:
+    """A tensor inside another: strided, an array or without data, never again one made of others."""
+    if isinstance(value, Instance) and value.path in _PARAMETER_CALLS:
+        value = _first_argument(value)
+    return _rebuild(value) if isinstance(value, Instance) and value.path in _SIMPLE else None
+
+
 def _inner_tensors(state: Any) -> list[tuple[str, Tensor]]:
     """Tensors among a subclass's attributes; not those inside them, which no format puts there."""
     held = state[0] if isinstance(state, tuple) and state else state
     found: list[tuple[str, Tensor]] = []
     for name, item in held.items() if isinstance(held, dict) else ():
-        inner = _rebuild(item) if isinstance(name, str) else None
+        inner = _inner(item) if isinstance(name, str) else None
         if inner is not None:
             found.append((name, inner))
     return found[:16]
@@ -185,22 +169,25 @@ def _old_flag(wrapper: Instance) -> bool | None:
 # Rebuilders
 
 
-def _strided(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _strided(value: Instance) -> Tensor:
     """(storage, offset, size, stride[, requires_grad, hooks[, metadata]])."""
+    args = value.positional
     flag = args[4] if len(args) > 4 and isinstance(args[4], bool) else None
     return view(storage_of(args[0]), args[1], args[2], args[3], requires_grad=flag)
 
 
-def _strided_v3(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _strided_v3(value: Instance) -> Tensor:
     """(untyped storage, offset, size, stride, requires_grad, hooks, dtype[, metadata])."""
+    args = value.positional
     storage, dtype = storage_of(args[0]), _dtype(args[6])
     return view(
         storage, args[1], args[2], args[3], requires_grad=args[4] if isinstance(args[4], bool) else None, dtype=dtype
     )
 
 
-def _quantized(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _quantized(value: Instance) -> Tensor:
     """(storage, offset, size, stride, (scheme, scale, zero_point[, axis]), requires_grad, hooks)."""
+    args = value.positional
     base = view(
         storage_of(args[0]),
         args[1],
@@ -212,7 +199,7 @@ def _quantized(value: Instance, args: tuple[Any, ...]) -> Tensor:
     facts: list[tuple[str, Any]] = [("scheme", scheme.path if isinstance(scheme, Global) else "?")]
     parts: list[tuple[str, Tensor]] = []
     for name, item in zip(("scale", "zero_point", "axis"), rest, strict=False):
-        inner = tensor_of(item)
+        inner = _inner(item)
         if inner is not None:
             parts.append((f"{name}s", inner))
         else:
@@ -220,49 +207,42 @@ def _quantized(value: Instance, args: tuple[Any, ...]) -> Tensor:
     return replace(base, form="quantized", parts=tuple(parts), facts=tuple(facts))
 
 
-def _sparse(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _sparse(value: Instance) -> Tensor:
     """(layout, (indices, values, size[, coalesced])) or (layout, (compressed, plain, values, size))."""
+    args = value.positional
     layout, data = args[0], args[1]
-    tensors = [
-        (name, tensor_of(item)) for name, item in zip(("indices", "plain_indices", "values"), data, strict=False)
-    ]
+    tensors = [(name, _inner(item)) for name, item in zip(("indices", "plain_indices", "values"), data, strict=False)]
     found = [(name, tensor) for name, tensor in tensors if tensor is not None]
-    shape = next(shape for shape in (_sizes_or_none(item) for item in data[2:]) if shape is not None)
+    shape = next((shape for shape in map(sizes_or_none, data[2:]) if shape is not None), None)
+    if shape is None or not found:
+        raise ValueError("no size or no values")
     values = found[-1][1]
     stored = sum(tensor.count or 0 for _, tensor in found)
     known = [tensor.bytes for _, tensor in found]
     return Tensor(
-        shape,
-        values.dtype,
-        ("object", id(value)),
-        form="sparse",
-        stored=stored,
+        shape, values.dtype, ("object", value.offset), form="sparse", stored=stored,
         bytes=sum(n for n in known if n is not None) if None not in known else None,
-        parts=(*found[:-1], ("values", values)),
-        facts=(("layout", _layout_name(layout)),),
-    )
+        parts=(*found[:-1], ("values", values)), facts=(("layout", _layout_name(layout)),),
+    )  # fmt: skip
 
 
 def _layout_name(layout: Any) -> str:
-    if (
-        isinstance(layout, Instance)
-        and isinstance(layout.args, tuple)
-        and layout.args
-        and isinstance(layout.args[0], str)
-    ):
-        return layout.args[0][:64]
+    name = layout.positional[0] if isinstance(layout, Instance) and layout.positional else None
+    if isinstance(name, str):
+        return name[:64]
     return layout.path if isinstance(layout, Global) else "?"
 
 
-def _nested(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _nested(value: Instance) -> Tensor:
     """(buffer, sizes, strides, offsets): the sizes are themselves stored as tensor data."""
-    buffer = tensor_of(args[0])
+    args = value.positional
+    buffer = _inner(args[0])
     if buffer is None:
         raise ValueError("no buffer")
     return Tensor(
         None,
         buffer.dtype,
-        ("object", id(value)),
+        ("object", value.offset),
         form="nested",
         stored=buffer.count,
         bytes=buffer.bytes,
@@ -270,40 +250,44 @@ def _nested(value: Instance, args: tuple[Any, ...]) -> Tensor:
     )
 
 
-def _meta(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _meta(value: Instance) -> Tensor:
     """(dtype, size, stride, requires_grad): a shape without data."""
+    args = value.positional
     flag = args[3] if isinstance(args[3], bool) else None
     return Tensor(
-        sizes(args[1]), _dtype(args[0]), ("object", id(value)), form="meta", requires_grad=flag, stored=0, bytes=0
+        sizes(args[1]), _dtype(args[0]), ("object", value.offset), form="meta", requires_grad=flag, stored=0, bytes=0
     )
 
 
-def _subclass(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _subclass(value: Instance) -> Tensor:
     """(class, dtype, size, stride, storage_offset, layout, device, requires_grad): data is in its attributes."""
+    args = value.positional
     flag = args[7] if len(args) > 7 and isinstance(args[7], bool) else None
-    return Tensor(sizes(args[2]), _dtype(args[1]), ("object", id(value)), form="subclass", requires_grad=flag)
+    return Tensor(sizes(args[2]), _dtype(args[1]), ("object", value.offset), form="subclass", requires_grad=flag)
 
 
-def _device(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _device(value: Instance) -> Tensor:
     """(data, dtype, device, requires_grad): the data as a CPU tensor or a NumPy array."""
-    data = tensor_of(args[0])
+    args = value.positional
+    data = _inner(args[0])
     if data is None:
         raise ValueError("no data")
     return replace(
         data,
         dtype=_dtype(args[1]) or data.dtype,
-        identity=("object", id(value)),
+        identity=("object", value.offset),
         requires_grad=args[3] if isinstance(args[3], bool) else None,
     )
 
 
-def _lazy(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _lazy(value: Instance) -> Tensor:
     """An uninitialised parameter or buffer: no shape yet."""
+    args = value.positional
     flag = args[0] if args and isinstance(args[0], bool) else None
     return Tensor(
         None,
         None,
-        ("object", id(value)),
+        ("object", value.offset),
         form="lazy",
         requires_grad=flag,
         is_parameter=value.path.endswith("Parameter"),
@@ -311,7 +295,7 @@ def _lazy(value: Instance, args: tuple[Any, ...]) -> Tensor:
     )
 
 
-def _array(value: Instance, args: tuple[Any, ...]) -> Tensor | None:
+def _array(value: Instance) -> Tensor | None:
     """A NumPy array: `_reconstruct(ndarray, (0,), b"b")` with state (version, shape, dtype, fortran, data)."""
     state = value.state
     if not isinstance(state, tuple) or len(state) < 5:
@@ -328,61 +312,25 @@ def _array(value: Instance, args: tuple[Any, ...]) -> Tensor | None:
     )
     expected = stored_bytes(dtype, element_count(shape))
     return Tensor(
-        shape, dtype or "object", ("object", id(value)), form="array", bytes=size if size is not None else expected
+        shape, dtype or "object", ("object", value.offset), form="array", bytes=size if size is not None else expected
     )
 
 
-def _frombuffer(value: Instance, args: tuple[Any, ...]) -> Tensor:
+def _frombuffer(value: Instance) -> Tensor:
     """NumPy's protocol 5 form: (data, dtype, shape, order)."""
+    args = value.positional
     code, shape = numpy_code(args[1]), sizes(args[2])
     dtype = from_numpy_code(code[1:]) if code else None
     return Tensor(
-        shape, dtype or "object", ("object", id(value)), form="array", bytes=stored_bytes(dtype, element_count(shape))
+        shape,
+        dtype or "object",
+        ("object", value.offset),
+        form="array",
+        bytes=stored_bytes(dtype, element_count(shape)),
     )
 
 
 # Pieces
-
-
-def persistent(persistent_id: Any, offset: int) -> Any:
-    """What a persistent id of PyTorch stands for: a `Storage`, a class (old module pickles), or only itself.
-
-    ('storage', class, key, device, count[, (view key, offset, size)]) or ('module', class, file, source).
-    """
-    if not isinstance(persistent_id, tuple) or len(persistent_id) < 2:
-        return Persistent(persistent_id, offset)
-    tag = persistent_id[0].decode("latin-1") if isinstance(persistent_id[0], bytes) else persistent_id[0]
-    if tag == "module":
-        return persistent_id[1]
-    if tag != "storage":
-        return Persistent(persistent_id, offset)
-    found = _storage(persistent_id[1:])
-    if found is None:
-        raise MalformedFile("A storage is described in a way that PyTorch does not write.", offset=offset)
-    return found
-
-
-def _storage(described: tuple[Any, ...]) -> Storage | None:
-    if len(described) < 4:
-        return None
-    kind, key, device, count = described[:4]
-    named = isinstance(kind, Global) and kind.name is not None
-    if not named or not isinstance(key, (str, int)) or not _is_size(count):
-        return None
-    dtype = STORAGES.get(kind.name.rpartition(".")[2])
-    part = described[4] if len(described) > 4 else None
-    base = part[1] if isinstance(part, tuple) and len(part) == 3 and _is_size(part[1]) else 0
-    return Storage(str(key), dtype, count, device if isinstance(device, str) else None, base)
-
-
-def storage_of(value: Any) -> Storage:
-    """The storage argument of a rebuild call; ValueError if it is none. Typed wrappers are seen through."""
-    if isinstance(value, Storage):
-        return value
-    inner = value.args[0] if isinstance(value, Instance) and isinstance(value.args, tuple) and value.args else None
-    if isinstance(inner, Storage):
-        return inner
-    raise ValueError("it refers to no storage of this file")
 
 
 def view(
@@ -390,45 +338,18 @@ def view(
 ) -> Tensor:
     """A strided view of a storage; ValueError for sizes that cannot be."""
     dims, steps = sizes(shape), sizes(stride)
-    if not _is_size(offset) or len(dims) != len(steps):
+    if not is_size(offset) or len(dims) != len(steps):
         raise ValueError("offset, size and stride do not fit together")
     offset += storage.base
     dtype = dtype or (storage.dtype if storage.dtype != "bytes" else None)
-    tensor = Tensor(
-        dims,
-        dtype,
-        (storage.key, dtype, offset, dims, steps),
-        requires_grad=requires_grad,
-        storage=storage,
-        offset=offset,
-        stride=steps,
-    )
-    count, extent = tensor.count, tensor.extent
-    stored = extent if extent is not None and count is not None and extent < count else None
-    return replace(tensor, stored=stored, bytes=stored_bytes(dtype, count if stored is None else stored))
-
-
-def sizes(value: Any) -> tuple[int, ...]:
-    """A shape or stride; ValueError unless it is a sequence of sizes, LimitExceeded for absurd ones."""
-    found = _sizes_or_none(value)
-    if found is None:
-        raise ValueError("a size is not a sequence of numbers")
-    return found
-
-
-def _sizes_or_none(value: Any) -> tuple[int, ...] | None:
-    items = sequence_of(value)
-    if items is None or not all(type(item) is int and item >= 0 for item in items):
-        return None
-    if len(items) > MAX_RANK:
-        raise LimitExceeded("rank", MAX_RANK, f"A tensor has {len(items)} axes.", value=len(items))
-    if any(item > MAX_DIMENSION for item in items):
-        raise LimitExceeded("dimension", MAX_DIMENSION, "A tensor's size along one axis is beyond 64 bits.")
-    return tuple(items)
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MAX_DIMENSION
+    count = element_count(dims) or 0
+    extent = 1 + sum((size - 1) * step for size, step in zip(dims, steps, strict=True)) if count else 0
+    stored = extent if extent < count else None
+    return Tensor(
+        dims, dtype, (storage.key, dtype, offset, dims, steps), requires_grad=requires_grad, storage=storage,
+        offset=offset, stride=steps, extent=extent, stored=stored,
+        bytes=stored_bytes(dtype, count if stored is None else stored),
+    )  # fmt: skip
 
 
 def _dtype(value: Any) -> str | None:
@@ -439,16 +360,17 @@ _BARE_VARIABLE = "torch.autograd.variable.Variable"
 _PARAMETERS = {"torch.nn.parameter.Parameter", "torch.nn.Parameter"}
 _VARIABLES = {*_PARAMETERS, _BARE_VARIABLE, "torch.nn.parameter.Buffer"}
 
+_PARAMETER_CALLS = {"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"}
+
 _WRAPPERS: dict[str, Callable[[Instance], Any]] = {
-    "torch._utils._rebuild_parameter": _first_argument,
-    "torch._utils._rebuild_parameter_with_state": _first_argument,
+    **dict.fromkeys(_PARAMETER_CALLS, _first_argument),
     "torch._tensor._rebuild_from_type_v2": _typed_call,
     "torch._tensor._rebuild_from_type": _typed_call,
     "torch.tensor._rebuild_from_type": _typed_call,
     **dict.fromkeys(_VARIABLES, _first_argument),
 }
 
-_PLAIN: dict[str, Callable[[Instance, tuple[Any, ...]], Tensor | None]] = {
+_PLAIN: dict[str, Callable[[Instance], Tensor | None]] = {
     "torch._utils._rebuild_tensor": _strided,
     "torch._utils._rebuild_tensor_v2": _strided,
     "torch._utils._rebuild_tensor_v3": _strided_v3,
@@ -470,3 +392,6 @@ _PLAIN: dict[str, Callable[[Instance, tuple[Any, ...]], Tensor | None]] = {
 }
 
 _REBUILDERS = frozenset({*_PLAIN, *_WRAPPERS})
+_SIMPLE = frozenset(
+    path for path, make in _PLAIN.items() if make in (_strided, _strided_v3, _meta, _array, _frombuffer)
+)

@@ -1,4 +1,4 @@
-"""Plain values out of pickled stand-ins: mappings, sequences, numbers, hyper-parameters; knows no tensor and no layer."""
+"""Plain values out of pickled stand-ins: mappings, sequences, numbers, hyper-parameters; knows no tensor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mapping_of(value: Any) -> dict[Any, Any] | None:
         return value.pairs
     if value.path not in _MAPPINGS:
         return None
-    first = value.args[0] if isinstance(value.args, tuple) and value.args else None
+    first = value.positional[0] if value.positional else None
     return first if type(first) is dict else _from_pairs(first)
 
 
@@ -75,7 +75,7 @@ def sequence_of(value: Any) -> list[Any] | tuple[Any, ...] | None:
         return value.items
     if value.path not in _SEQUENCES:
         return None
-    first = value.args[0] if isinstance(value.args, tuple) and value.args else ()
+    first = value.positional[0] if value.positional else ()
     return list(first) if isinstance(first, (list, tuple, set, frozenset)) else []
 
 
@@ -83,31 +83,28 @@ def bytes_of(value: Any) -> bytes | None:
     """A byte string, also as protocol 2 writes it (`_codecs.encode(text, "latin1")`)."""
     if isinstance(value, bytes):
         return value
-    if isinstance(value, Instance) and value.path == "_codecs.encode" and value.args and isinstance(value.args[0], str):
-        return value.args[0].encode("latin-1", "replace")
-    return None
+    if not isinstance(value, Instance) or value.path != "_codecs.encode" or not value.positional:
+        return None
+    encoded = value.positional[0]
+    return encoded.encode("latin-1", "replace") if isinstance(encoded, str) else None
 
 
 def numpy_code(value: Any) -> str | None:
     """The type code (`<f4`) of a pickled `numpy.dtype`, None if it is not one."""
-    if (
-        not isinstance(value, Instance)
-        or value.path != "numpy.dtype"
-        or not value.args
-        or not isinstance(value.args[0], str)
-    ):
+    if not isinstance(value, Instance) or value.path != "numpy.dtype" or not value.positional:
         return None
-    order = value.state[1] if type(value.state) is tuple and len(value.state) > 1 else "<"
-    return f"{order if order in ('<', '>') else '<'}{value.args[0]}"
+    code, state = value.positional[0], value.state
+    order = state[1] if type(state) is tuple and len(state) > 1 else "<"
+    return f"{order if order in ('<', '>') else '<'}{code}" if isinstance(code, str) else None
 
 
 def number_of(value: Any) -> int | float | bool | None:
     """A number, also one that NumPy wrote; else None."""
     if isinstance(value, (int, float)):
         return value
-    if not isinstance(value, Instance) or value.path not in NUMPY_SCALARS or len(value.args) < 2:
+    if not isinstance(value, Instance) or value.path not in NUMPY_SCALARS or len(value.positional) < 2:
         return None
-    code, data = numpy_code(value.args[0]), bytes_of(value.args[1])
+    code, data = numpy_code(value.positional[0]), bytes_of(value.positional[1])
     letter = _STRUCT_CODES.get((code or "")[1:])
     if code is None or data is None or letter is None or struct.calcsize(letter) != len(data):
         return None
@@ -178,7 +175,7 @@ def _describe_object(value: Any) -> str:
 
 
 def _describe_instance(value: Instance) -> str:
-    args = value.args if isinstance(value.args, tuple) else ()
+    args = value.positional
     name = value.path.rsplit(".", 1)[-1]
     parts = [str(arg) for arg in args[:8] if isinstance(arg, (str, int))]
     if value.path == "torch.device" and parts:

@@ -1,4 +1,4 @@
-"""Tensors into `Weight`s: ties, overlapping views, stored places, storages that are too small; knows no layer's class."""
+"""Tensors into `Weight`s: ties, overlapping views, stored places, storages too small; knows no layer's class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from service.catalog.torch_dtypes import is_gradient_type, stored_bytes
-from service.catalog.torch_tensors import Storage, Tensor
+from service.catalog.torch_storage import Storage
+from service.catalog.torch_tensors import Tensor
 from service.config import Limits
 from service.errors import LimitExceeded
 from service.plain import text
@@ -198,5 +199,5 @@ def rule_group(tensor: Tensor, role: str) -> tuple[Group, bool | None, Source]:
 
 
 _STATISTICS = {"moving_mean", "moving_variance", "num_batches_tracked", "spectral_vector", "quant_scale", "zero_point",
-               "position_ids"}  # fmt: skip
+               "position_ids", "mask", "count"}  # fmt: skip
 _PACKED = {"kernel", "weight", "packed_kernel", "embedding"}

@@ -14,3 +14,8 @@ def enrich(model: Model) -> Model:
     for step in STEPS:
         model = step(model)
     return model
+
+
+def warm() -> None:
+    """Import what enrichers look up on first use."""
+    explain.rules()

@@ -156,12 +156,19 @@ def _analysis(row: RowMapping, files: tuple[Part, ...]) -> Analysis:
 
 
 def remove(database: Database, blobs: Blobs, identifier: str) -> bool:
-    """Delete an analysis, its report and its files where nothing else needs them. False if there is none."""
+    """Delete an analysis, its report and its files where nothing else needs them. False if there is none.
+
+    One that is not finished yet is cancelled: its files go, its row stays and says so until it is removed as well.
+    """
     with database.writing() as connection:
         found = find(connection, identifier)
         if found is None:
             return False
-        connection.execute(delete(analyses).where(analyses.c.id == identifier))
+        if found.final:
+            connection.execute(delete(analyses).where(analyses.c.id == identifier))
+        else:
+            cancelled = {"state": "cancelled", "finished_at": time.time(), "owner": None, "lease_until": None}
+            connection.execute(update(analyses).where(analyses.c.id == identifier).values(**cancelled))
         if found.report_id is not None:
             _drop_report(connection, found.report_id)
         for digest in {part.blake3 for part in found.parts}:
@@ -176,8 +183,13 @@ def _drop_report(connection: Connection, report_id: int) -> None:
 
 
 def is_needed(connection: Connection, digest: str) -> bool:
-    """Whether any analysis was given the file with this BLAKE3."""
-    query = select(parts.c.position).where(parts.c.blake3 == digest).limit(1)
+    """Whether any analysis that was not cancelled was given the file with this BLAKE3."""
+    query = (
+        select(parts.c.position)
+        .join(analyses, analyses.c.id == parts.c.analysis_id)
+        .where(parts.c.blake3 == digest, analyses.c.state != "cancelled")
+        .limit(1)
+    )
     return connection.execute(query).first() is not None
 
 

@@ -9,13 +9,23 @@ _CHUNK = 1 << 16
 
 
 class Cursor:
-    """A moving window over a source. `position` is the absolute offset of the next byte.
+    """A moving window over a source. `position` is the offset of the next byte, `opcode_at` that of the last opcode.
 
     A frame (protocol 4) narrows the visible window, so an argument that crosses the frame's end, which
     different unpicklers read differently, costs nothing to notice and is recorded in `straddled`.
     """
 
-    __slots__ = ("_base", "_buffer", "_frame_end", "_line_limit", "_pos", "_source", "_visible", "straddled")
+    __slots__ = (
+        "_base",
+        "_buffer",
+        "_frame_end",
+        "_line_limit",
+        "_pos",
+        "_source",
+        "_visible",
+        "opcode_at",
+        "straddled",
+    )
 
     def __init__(self, source: Source, offset: int, line_limit: int) -> None:
         self._source = source
@@ -25,6 +35,7 @@ class Cursor:
         self._pos = 0
         self._visible = 0
         self._frame_end: int | None = None
+        self.opcode_at = offset
         self.straddled: int | None = None
 
     @property
@@ -45,6 +56,15 @@ class Cursor:
                 self._frame_end = None
             self._refill(1)
             pos = self._pos
+        self.opcode_at = self._base + pos
+        self._pos = pos + 1
+        return self._buffer[pos]
+
+    def byte(self) -> int:
+        """The next byte, within an opcode's argument."""
+        pos = self._pos
+        if pos >= self._visible:
+            return self.take(1)[0]
         self._pos = pos + 1
         return self._buffer[pos]
 
@@ -60,7 +80,12 @@ class Cursor:
 
     def number(self, length: int) -> int:
         """An unsigned little-endian integer of `length` bytes."""
-        return int.from_bytes(self.take(length), "little")
+        pos = self._pos
+        end = pos + length
+        if end > self._visible:
+            return int.from_bytes(self.take(length), "little")
+        self._pos = end
+        return int.from_bytes(self._buffer[pos:end], "little")
 
     def line(self) -> bytes:
         """Bytes up to a newline, which is swallowed."""

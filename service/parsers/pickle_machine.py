@@ -58,7 +58,7 @@ Calls = Mapping[str, Callable[[tuple[Any, ...]], Any]]
 class Machine:
     """Stack, marks and memo of one run. Opcode functions in `pickle_opcodes` drive it."""
 
-    __slots__ = ("calls", "cursor", "hook", "limit", "marks", "memo", "offset", "stack", "stopped", "trace")
+    __slots__ = ("calls", "cursor", "hook", "limit", "marks", "memo", "stack", "stopped", "trace")
 
     def __init__(self, cursor: Cursor, limit: int, hook: PersistentHook, calls: Calls) -> None:
         self.cursor = cursor
@@ -68,9 +68,13 @@ class Machine:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-        self.offset = 0
         self.stopped = False
         self.trace = Trace()
+
+    @property
+    def offset(self) -> int:
+        """Where the current opcode is."""
+        return self.cursor.opcode_at
 
     def pop_mark(self) -> list[Any]:
         """Everything above the last mark, which is removed."""
@@ -78,10 +82,10 @@ class Machine:
         self.stack = self.marks.pop()
         return items
 
-    def odd(self, code: str, what: str) -> None:
-        """Record something no pickler writes, at the current opcode."""
+    def odd(self, code: str, what: str, offset: int | None = None) -> None:
+        """Record something no pickler writes, at the current opcode if no other place is given."""
         if len(self.trace.oddities) < MAX_ODDITIES:
-            self.trace.oddities.append(Oddity(code, what, self.offset))
+            self.trace.oddities.append(Oddity(code, what, self.offset if offset is None else offset))
 
     def fail(self, what: str) -> NoReturn:
         """MalformedFile at the current opcode."""
@@ -145,19 +149,26 @@ class Machine:
         """What REDUCE pushes: usually an Instance; copyreg's helpers and getattr on a class are seen through."""
         if not isinstance(args, tuple):
             self.odd("pickle_type_confusion", "A call's arguments are not a tuple.")
+        elif isinstance(maker, Global) and args:
+            seen_through = self._special(maker, args)
+            if seen_through is not None:
+                return seen_through
         self.use(maker, "called")
-        if isinstance(maker, Global) and isinstance(args, tuple) and args:
-            known = (maker.module or "", maker.name or "")
-            self._use_argument(known, args)
-            if known in _CREATORS:
-                return self.create(args[0], args[1] if known == ("copyreg", "__newobj_ex__") else args[1:], None)
-            if known == ("builtins", "getattr"):
-                return self._attribute(args)
-            special = self.calls.get(maker.path) if self.calls else None
-            made = special(args) if special else None
-            if made is not None:
-                return made
         return Instance(maker, args, None, "called", self.offset)
+
+    def _special(self, maker: Global, args: tuple[Any, ...]) -> Any:
+        """The result of a call that is understood; None for all others."""
+        known = (maker.module or "", maker.name or "")
+        self._use_argument(known, args)
+        if known in _CREATORS:
+            return self.create(args[0], args[1] if known == ("copyreg", "__newobj_ex__") else args[1:], None)
+        if known == ("builtins", "getattr"):
+            return self._attribute(args)
+        special = self.calls.get(maker.path) if self.calls else None
+        if special is None:
+            return None
+        self.use(maker, "called")
+        return special(args)
 
     def _use_argument(self, known: tuple[str, str], args: tuple[Any, ...]) -> None:
         index = CALLS_ITS_ARGUMENT.get(known)
@@ -165,12 +176,18 @@ class Machine:
             self.use(args[index], "called")
 
     def _attribute(self, args: tuple[Any, ...]) -> Any:
-        """`getattr(Class, "member")`, as enumerations and nested classes are written: a dotted global."""
+        """`getattr(Class, "member")` (enumerations, nested classes): a dotted global. Of an object: a bound method.
+
+        Neither runs anything by itself; what is then called is noted as always. None for any other look-up.
+        """
         owner, member = args[0], args[1] if len(args) > 1 else None
-        if isinstance(owner, Global) and isinstance(member, str):
+        if not isinstance(member, str) or not member.isidentifier():
+            return None
+        if isinstance(owner, Global):
             return self.name(owner.module, f"{owner.name}.{member}")
-        self.odd("pickle_computed_global", "An attribute is looked up by name while loading.")
-        return Instance(Global(None, None, self.offset), args, None, "called", self.offset)
+        if isinstance(owner, Instance) and not member.startswith("__"):
+            return Instance(Global("builtins", "getattr", self.offset), args, None, "called", self.offset)
+        return None
 
     def create(self, maker: Any, args: Any, kwargs: Any) -> Instance:
         """An object of a class, without a call of anything but its `__new__`."""

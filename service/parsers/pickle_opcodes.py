@@ -30,7 +30,8 @@ def run(
 ) -> Trace:
     """One pickle from `offset` to its STOP.
 
-    `hook` turns a persistent id and its offset into a value, `calls` some calls into one. The budget is `limits.pickle_opcodes`.
+    `hook` turns a persistent id and its offset into a value, `calls` some calls into one. The budget
+    is `limits.pickle_opcodes`.
     """
     machine = Machine(Cursor(source, offset, limits.pickle_argument_bytes), limits.pickle_argument_bytes, hook, calls)
     trace = machine.trace
@@ -46,15 +47,14 @@ def run(
         trace.broken = MalformedFile(f"A pickle argument cannot be decoded: {str(error)[:100]}.", offset=machine.offset)
     trace.end = machine.cursor.position
     if machine.cursor.straddled is not None:
-        machine.offset = machine.cursor.straddled
-        machine.odd("pickle_frame", "An opcode crosses the end of its frame: unpicklers disagree on what follows.")
+        what = "An opcode crosses the end of its frame: unpicklers disagree on what follows."
+        machine.odd("pickle_frame", what, machine.cursor.straddled)
     return trace
 
 
 def _loop(machine: Machine, budget: int) -> None:
     cursor, trace, table = machine.cursor, machine.trace, _TABLE
     for done in range(budget):
-        machine.offset = cursor.position
         operation = table[cursor.opcode()]
         if operation is None:
             raise MalformedFile("This is not a pickle opcode.", offset=machine.offset)
@@ -109,18 +109,20 @@ def _dup(machine: Machine) -> None:
     machine.stack.append(machine.stack[-1])
 
 
-def _getter(length: int) -> Opcode:
-    def get(machine: Machine) -> None:
-        machine.stack.append(machine.memo[machine.cursor.number(length)])
-
-    return get
+def _binget(machine: Machine) -> None:
+    machine.stack.append(machine.memo[machine.cursor.byte()])
 
 
-def _putter(length: int) -> Opcode:
-    def put(machine: Machine) -> None:
-        machine.memo[machine.cursor.number(length)] = machine.stack[-1]
+def _binput(machine: Machine) -> None:
+    machine.memo[machine.cursor.byte()] = machine.stack[-1]
 
-    return put
+
+def _long_binget(machine: Machine) -> None:
+    machine.stack.append(machine.memo[machine.cursor.number(4)])
+
+
+def _long_binput(machine: Machine) -> None:
+    machine.memo[machine.cursor.number(4)] = machine.stack[-1]
 
 
 def _get(machine: Machine) -> None:
@@ -373,12 +375,13 @@ def _binpersid(machine: Machine) -> None:
 _OPCODES: dict[bytes, Opcode] = {
     b"\x80": _proto, b"\x95": _frame, b".": _stop,
     b"(": _mark, b"0": _pop, b"1": _pop_mark, b"2": _dup,
-    b"h": _getter(1), b"j": _getter(4), b"q": _putter(1), b"r": _putter(4), b"g": _get, b"p": _put, b"\x94": _memoize,
+    b"h": _binget, b"j": _long_binget, b"q": _binput, b"r": _long_binput, b"g": _get, b"p": _put, b"\x94": _memoize,
     b"N": _constant(None), b"\x88": _constant(True), b"\x89": _constant(False),
     b"K": _unsigned(1), b"M": _unsigned(2), b"J": _binint, b"\x8a": _long1, b"\x8b": _long4,
     b"I": _int, b"L": _long, b"F": _float, b"G": _binfloat,
     b"V": _unicode, b"S": _string, b"X": _text(4), b"\x8c": _text(1), b"\x8d": _text(8),
-    b"B": _bytes(4), b"C": _bytes(1), b"\x8e": _bytes(8), b"\x96": _bytes(8), b"T": _old_string(4), b"U": _old_string(1),
+    b"B": _bytes(4), b"C": _bytes(1), b"\x8e": _bytes(8), b"\x96": _bytes(8), b"T": _old_string(4),
+    b"U": _old_string(1),
     b"\x97": _next_buffer, b"\x98": _readonly_buffer,
     b")": _constant(()), b"t": _tuple, b"\x85": _small_tuple(1), b"\x86": _small_tuple(2), b"\x87": _small_tuple(3),
     b"]": _maker(list), b"l": _list, b"}": _maker(dict), b"d": _dict, b"\x8f": _maker(set), b"\x91": _frozenset,

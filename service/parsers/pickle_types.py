@@ -64,6 +64,11 @@ class Instance:
         """Dotted name of the maker, `?` if it has none."""
         return self.maker.path if isinstance(self.maker, Global) else "?"
 
+    @property
+    def positional(self) -> tuple[Any, ...]:
+        """The arguments, or none where they are not a tuple."""
+        return self.args if isinstance(self.args, tuple) else ()
+
     def __repr__(self) -> str:
         return f"Instance({self.path})"
 

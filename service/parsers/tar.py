@@ -73,7 +73,7 @@ def open_tar(source: Source) -> TarArchive:
     """The archive's directory.
 
     Raises:
-        TruncatedFile: A member or header reaches beyond the end of the file.
+        TruncatedFile: A member or header reaches beyond the end of the file, or the end marker is missing.
         MalformedFile: A header's checksum or numbers are wrong.
         InconsistentArchive: Two members have one name.
         LimitExceeded: More entries than allowed.
@@ -113,6 +113,7 @@ def _entries(source: Source) -> Iterator[_Header]:
             continue
         override = {}
         yield header
+    raise TruncatedFile("The archive ends without its end marker.", offset=offset)
 
 
 def _parse(block: bytes, offset: int, override: Mapping[str, str]) -> _Header:
@@ -156,7 +157,7 @@ def _extension(source: Source, header: _Header) -> dict[str, str]:
 
 
 def _pax_records(data: bytes, offset: int) -> Iterator[tuple[str, str]]:
-    """`path` and `size` of records `<length> <key>=<value>\\n`."""
+    """`path` and `size` of records: length, space, key, `=`, value, newline."""
     position = 0
     while position < len(data) and data[position] != 0:
         space = data.find(b" ", position, position + 20)

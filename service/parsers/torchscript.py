@@ -99,13 +99,15 @@ _REACHING: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("torchscript_call", re.compile(r"(?<![\w.])(?:__import__|eval|exec|compile|open|getattr_static)\s*\("),
      "calls a function that runs code or opens a file"),
     ("torchscript_library", re.compile(r"\bload_library\b"), "loads a native library"),
-    ("torchscript_file", re.compile(r"(?:\btorch|\bops\.aten)\.(?:from_file|load|save|hub)\b"), "reads or writes a file"),
+    ("torchscript_file", re.compile(r"(?:\btorch|\bops\.aten)\.(?:from_file|load|save|hub)\b"),
+     "reads or writes a file"),
     ("torchscript_python", re.compile(r"\^\w+\("), "calls back into Python"),
 )  # fmt: skip
 _OPERATOR = re.compile(r"\bops\.(\w+)\.(\w+)")
 _KNOWN_OPERATORS = frozenset(
-    ["aten", "prim", "quantized", "prepacked", "torchvision", "torchaudio", "mkldnn", "onednn", "inductor", "prims", "c10d",
-     "xnnpack", "sparse", "profiler", "cuda", "mps", "metal", "vulkan", "rngprims", "_quantized", "quantized_decomposed"]
+    ["aten", "prim", "quantized", "prepacked", "torchvision", "torchaudio", "mkldnn", "onednn", "inductor", "prims",
+     "c10d", "xnnpack", "sparse", "profiler", "cuda", "mps", "metal", "vulkan", "rngprims", "_quantized",
+     "quantized_decomposed"]
 )  # fmt: skip
 
 

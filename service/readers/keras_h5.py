@@ -5,6 +5,7 @@ Knows their root attributes and groups. Configuration and names become layers in
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from service.catalog.keras_config import Spec, parse_model
@@ -18,18 +19,21 @@ from service.parsers.hdf5 import Group, Hdf5, find_hdf5, peek_hdf5, read_hdf5
 from service.parsers.hdf5_attributes import text_of
 from service.parsers.json_text import parse_object
 from service.plain import text
-from service.tree import Danger, Model, ModelInfo
+from service.source import Source
+from service.tree import Danger, Model, ModelInfo, Weight
 
 FORMAT = Format(
     id="keras_h5",
     framework="keras",
     title="Keras legacy HDF5 (model.h5)",
     extensions=(".h5", ".hdf5", ".keras"),
-    reads="Layers, graph and configuration; every weight's name, shape and type; optimizer variables; from headers only.",
+    reads="Layers, graph and configuration; every weight's name, shape and type; optimizer variables. From headers.",
     leaves="Weight values; in files with weights alone: classes and trainability, which they do not record.",
     priority=40,
 )
 
+_SAMPLE = 1024
+"""Bytes compared to tell a shared layer, which legacy files store again, from one that only has the same names."""
 _MARKS = frozenset({"model_config", "layer_names", "layer_names0", "nb_layers"})
 
 
@@ -47,18 +51,35 @@ def read(upload: Upload) -> Model:
     source = upload.single
     if source is None:
         raise MalformedFile("A legacy Keras model is a single file.")
-    return _model(read_hdf5(source), upload.limits)
+    return _model(read_hdf5(source), source, upload.limits)
 
 
-def _model(file: Hdf5, limits: Limits) -> Model:
+def _model(file: Hdf5, source: Source, limits: Limits) -> Model:
     root = file.root
     document = _json(root, "model_config", limits)
     training = _json(root, "training_config", limits)
     spec = parse_model(document, limits.layers, "model_config") if document is not None else None
     weights = root.group("model_weights") or root
-    parts = from_names(spec, read_names(weights, root.group("optimizer_weights")), training, limits)
-    return Model(info=_info(root, weights, spec), layers=parts.layers, states=parts.states, complete=parts.complete,
-                 notes=parts.notes, security=(*_dangers(document, training), *file.dangers))
+    parts = from_names(
+        spec, read_names(weights, root.group("optimizer_weights")), training, limits, partial(_same_values, source)
+    )
+    return Model(
+        info=_info(root, weights, spec),
+        layers=parts.layers,
+        states=parts.states,
+        complete=parts.complete,
+        notes=parts.notes,
+        security=(*_dangers(document, training), *file.dangers),
+    )
+
+
+def _same_values(source: Source, first: Weight, second: Weight) -> bool:
+    """Whether two weights of one shape hold the same values, as far as a sample from their beginning tells."""
+    places = [
+        weight.location.offset for weight in (first, second) if weight.location and weight.location.offset is not None
+    ]
+    size = min(_SAMPLE, first.bytes or 0)
+    return len(places) == 2 and source.read_at(places[0], size) == source.read_at(places[1], size)
 
 
 def _json(root: Group, name: str, limits: Limits) -> dict[str, Any] | None:
@@ -82,7 +103,11 @@ def _info(root: Group, weights: Group, spec: Spec | None) -> ModelInfo:
     version = text_of(root.attributes, "keras_version") or text_of(weights.attributes, "keras_version")
     backend = text_of(root.attributes, "backend") or text_of(weights.attributes, "backend")
     return ModelInfo(
-        format=FORMAT.id, framework="keras", name=spec.name if spec is not None else None,
-        type=spec.class_name if spec is not None else None, format_version="model" if spec is not None else "weights",
+        format=FORMAT.id,
+        framework="keras",
+        name=spec.name if spec is not None else None,
+        type=spec.class_name if spec is not None else None,
+        format_version="model" if spec is not None else "weights",
         framework_version=text(version, 64) if version else None,
-        tags={"backend": text(backend, 64)} if backend else {})
+        tags={"backend": text(backend, 64)} if backend else {},
+    )

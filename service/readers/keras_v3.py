@@ -28,7 +28,7 @@ FORMAT = Format(
     framework="keras",
     title="Keras 3 model (.keras)",
     extensions=(".keras",),
-    reads="Layers, graph, shapes and configuration; every weight's shape and type; optimizer variables; from headers only.",
+    reads="Layers, graph, shapes and configuration; every weight's shape and type; optimizer variables. From headers.",
     leaves="Weight values; the vocabularies and other assets, which are listed by name.",
     priority=30,
 )
@@ -113,9 +113,13 @@ def _model(files: Files, anomalies: tuple[Danger, ...], limits: Limits) -> Model
     compiled = document.get("compile_config")
     parts = _parts(spec, weights, compiled if isinstance(compiled, dict) else None, limits)
     return Model(
-        info=_info(spec, metadata, files.names), layers=parts.layers, states=parts.states, complete=parts.complete,
+        info=_info(spec, metadata, files.names),
+        layers=parts.layers,
+        states=parts.states,
+        complete=parts.complete,
         notes=(*parts.notes, *_npz_note(files)),
-        security=(*scan.dangers, *anomalies, *_within(weights.dangers if weights is not None else ())))
+        security=(*scan.dangers, *anomalies, *_within(weights.dangers if weights is not None else ())),
+    )
 
 
 def _json(files: Files, name: str, limits: Limits) -> dict[str, Any]:
@@ -144,7 +148,9 @@ def _npz_note(files: Files) -> tuple[str, ...]:
     """Keras writes its npz weights as pickled dictionaries: nothing in them can be read without running them."""
     if NPZ_WEIGHTS not in files.names:
         return ()
-    return (f"{NPZ_WEIGHTS} holds pickled objects, which are never opened here. Save the model again with HDF5 weights.",)
+    return (
+        f"{NPZ_WEIGHTS} holds pickled objects, which are never opened here. Save the model again with HDF5 weights.",
+    )
 
 
 def _within(dangers: tuple[Danger, ...]) -> tuple[Danger, ...]:
@@ -154,9 +160,12 @@ def _within(dangers: tuple[Danger, ...]) -> tuple[Danger, ...]:
 def _info(spec: Spec, metadata: dict[str, Any], names: tuple[str, ...]) -> ModelInfo:
     version, saved = metadata.get("keras_version"), metadata.get("date_saved")
     return ModelInfo(
-        format=FORMAT.id, framework="keras", name=spec.name, type=spec.class_name, format_version="3",
+        format=FORMAT.id,
+        framework="keras",
+        name=spec.name,
+        type=spec.class_name,
+        format_version="3",
         framework_version=text(version, 64) if isinstance(version, str) else None,
         members=tuple(text(name, 200) for name in names[:_MEMBERS_KEPT]),
-        tags={"date_saved": text(saved, 64)} if isinstance(saved, str) else {})
-
-
+        tags={"date_saved": text(saved, 64)} if isinstance(saved, str) else {},
+    )

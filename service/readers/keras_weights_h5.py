@@ -73,8 +73,12 @@ def _missing(upload: Upload, names: list[str]) -> list[str]:
     if map_name is None:
         return []
     source, limits = upload.parts[map_name], upload.limits
-    document = parse_object(source.read_at(0, min(source.size, limits.json_bytes + 1)), max_bytes=limits.json_bytes,
-                            max_depth=limits.json_depth, member=map_name)
+    document = parse_object(
+        source.read_at(0, min(source.size, limits.json_bytes + 1)),
+        max_bytes=limits.json_bytes,
+        max_depth=limits.json_depth,
+        member=map_name,
+    )
     weight_map = document.get("weight_map")
     if not isinstance(weight_map, dict):
         raise MalformedFile("The map of shards has no object weight_map.", member=map_name)
@@ -99,8 +103,12 @@ def _shards(upload: Upload) -> list[str]:
 
 def _model(file: Hdf5, parts: Parts, members: tuple[str, ...], notes: tuple[str, ...] = ()) -> Model:
     return Model(
-        info=ModelInfo(format=FORMAT.id, framework="keras", format_version="3", members=members,
-                       name=group_name(file.root)),
-        layers=parts.layers, states=parts.states, notes=(*parts.notes, *notes), complete=not notes,
-        security=file.dangers)
-
+        info=ModelInfo(
+            format=FORMAT.id, framework="keras", format_version="3", members=members, name=group_name(file.root)
+        ),
+        layers=parts.layers,
+        states=parts.states,
+        notes=(*parts.notes, *notes),
+        complete=not notes,
+        security=file.dangers,
+    )

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from service.catalog.torch_dangers import dangers_of
 from service.catalog.torch_dtypes import EXPORT_TYPES
 from service.catalog.torch_graph import shape_of
 from service.catalog.torch_model import Description
 from service.catalog.torch_program import describe_program, meta_of, specs_of
 from service.catalog.torch_report import build
-from service.catalog.torch_tensors import Storage, Tensor, persistent, tensor_of, view
+from service.catalog.torch_storage import Storage, persistent
+from service.catalog.torch_tensors import Tensor, tensor_of, view
 from service.catalog.torch_values import key_text, mapping_of
 from service.catalog.torch_weights import Place, Weigher
 from service.config import Limits
@@ -27,6 +30,7 @@ from service.parsers.json_text import parse_object
 from service.parsers.pickle_opcodes import run
 from service.parsers.zip import ZipArchive, is_zip, open_zip
 from service.plain import text
+from service.source import head
 from service.tree import Danger, Model, ModelInfo, Shape
 
 FORMAT = Format(
@@ -41,6 +45,7 @@ FORMAT = Format(
 
 _PROGRAM = re.compile(r"(?P<prefix>(?:[^/]+/)?)models/(?P<name>[^/]+)\.json\Z")
 _OLD_PROGRAM = "serialized_exported_program.json"
+_FIRST_ENTRY = re.compile(rb"[^/]+/(?:data/(?:weights|constants)/|archive_format|models/)|serialized_exported_program")
 _NATIVE = re.compile(r".*\.(?:so|o|dylib|dll|pyd|cubin|spv|metallib)\Z")
 _MAX_PICKLE = 64 << 20
 _MAX_SMALL = 256
@@ -48,14 +53,14 @@ _ELF = b"\x7fELF"
 
 
 def accept(upload: Upload) -> bool:
-    """A zip with an exported program in JSON."""
+    """A zip with an exported program in JSON; or one too broken to open that starts as they do."""
     source = upload.single
     if source is None or not is_zip(source):
         return False
     try:
         archive = open_zip(source)
     except InputError:
-        return False
+        return bool(_FIRST_ENTRY.match(head(source, 1024)[30:]))
     return _OLD_PROGRAM in archive or any(True for _ in _programs(archive))
 
 
@@ -135,14 +140,10 @@ def read(upload: Upload) -> Model:
         return described, [*archive.dangers, *weigher.dangers]
 
     model = build(info, None, archive.dangers, look)
-    return Model(
-        info=ModelInfo(
-            format=FORMAT.id, framework=FORMAT.framework, type=model.info.type, members=info.members, tags=model.info.tags,
-            format_version=versions.get("schema"), framework_version=versions.get("torch"),
-        ),
-        layers=model.layers, states=model.states, security=model.security, findings=model.findings, complete=model.complete,
-        notes=model.notes,
-    )  # fmt: skip
+    known = msgspec.structs.replace(
+        model.info, format_version=versions.get("schema"), framework_version=versions.get("torch")
+    )
+    return msgspec.structs.replace(model, info=known)
 
 
 # The current layout
@@ -277,8 +278,15 @@ def _scan(archive: _Archive, member: str) -> None:
     try:
         archive.saved(member)
     except InputError as error:
-        archive.dangers.append(Danger(code="pickle_broken", severity="medium", what=error.info.detail, member=text(member),
-                                      offset=error.info.offset))  # fmt: skip
+        archive.dangers.append(
+            Danger(
+                code="pickle_broken",
+                severity="medium",
+                what=error.info.detail,
+                member=text(member),
+                offset=error.info.offset,
+            )
+        )
 
 
 def _native(archive: ZipArchive) -> Iterator[Danger]:

@@ -1,4 +1,4 @@
-"""PyTorch's stream files (torch.save before 1.6): five pickles, then every storage; skips the storages by their size."""
+"""PyTorch's stream files (torch.save before 1.6): five pickles, then every storage, skipped by its size."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ import msgspec
 from service.catalog.torch_dangers import dangers_of, trailing
 from service.catalog.torch_model import Description, describe_saved
 from service.catalog.torch_report import build
+from service.catalog.torch_storage import Storage, persistent
 from service.catalog.torch_stream import open_stream
-from service.catalog.torch_tensors import Storage, persistent
 from service.catalog.torch_values import bytes_of
 from service.catalog.torch_weights import Place, Weigher
 from service.errors import MalformedFile

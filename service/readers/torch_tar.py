@@ -8,6 +8,7 @@ and offset; `pickle` refers to tensors and storages by persistent ids that are t
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,8 @@ from service.catalog.torch_dangers import dangers_of
 from service.catalog.torch_dtypes import STORAGES, stored_bytes
 from service.catalog.torch_model import Description, describe_saved
 from service.catalog.torch_report import build
-from service.catalog.torch_tensors import MAX_RANK, Storage, Tensor, view
+from service.catalog.torch_storage import MAX_RANK, Storage
+from service.catalog.torch_tensors import Tensor, view
 from service.catalog.torch_weights import Place, Weigher
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
@@ -24,7 +26,7 @@ from service.formats import Format, Upload
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Global, Persistent, Trace
 from service.parsers.tar import TarArchive, is_tar, open_tar
-from service.source import Source
+from service.source import Source, head
 from service.tree import Danger, Model, ModelInfo
 
 FORMAT = Format(
@@ -38,6 +40,7 @@ FORMAT = Format(
 )
 
 _MEMBERS = ("storages", "tensors", "pickle")
+_FIRST_MEMBER = re.compile(rb"(?:sys_info|pickle|storages|tensors)\0")
 
 
 @dataclass(slots=True)
@@ -50,14 +53,14 @@ class _Objects:
 
 
 def accept(upload: Upload) -> bool:
-    """A tar archive with the three members that PyTorch wrote."""
+    """A tar archive with the three members that PyTorch wrote; or a broken one that starts with one of them."""
     source = upload.single
     if source is None or not is_tar(source):
         return False
     try:
         archive = open_tar(source)
     except InputError:
-        return False
+        return bool(_FIRST_MEMBER.match(head(source, 32)))
     return all(name in archive for name in _MEMBERS)
 
 
@@ -187,7 +190,7 @@ def _tensor(source: Source, offset: int, storage: Storage) -> tuple[Tensor, int]
 
 
 def _persistent(objects: _Objects, key: Any, offset: int) -> Any:
-    """A class (with its source, which is left alone), or the tensor or storage of a key, which may be written as text."""
+    """A class (with its source, which is left alone), or the tensor or storage of a key, which may be text."""
     if isinstance(key, tuple):
         return key[0] if key else Persistent(key, offset)
     number = int(key) if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20 else key

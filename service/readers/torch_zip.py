@@ -7,7 +7,7 @@ import re
 from service.catalog.torch_dangers import dangers_of, trailing
 from service.catalog.torch_model import Description, describe_saved
 from service.catalog.torch_report import build
-from service.catalog.torch_tensors import Storage, persistent
+from service.catalog.torch_storage import Storage, persistent
 from service.catalog.torch_weights import Place, Weigher
 from service.errors import InputError, MalformedFile
 from service.formats import Format, Upload
@@ -22,7 +22,7 @@ FORMAT = Format(
     framework="torch",
     title="PyTorch file (torch.save, 1.6 and later)",
     extensions=(".pt", ".pth", ".bin", ".ckpt", ".pkl"),
-    reads="state_dicts, training checkpoints and whole pickled modules: layers, weights, who learns, ties, hyper-parameters",
+    reads="state_dicts, training checkpoints and whole pickled modules: layers, weights, who learns, ties, config",
     leaves="the weights' values; shapes of activations, which such a file does not hold",
     priority=50,
 )

@@ -11,7 +11,8 @@ from service.catalog.torch_model import Description
 from service.catalog.torch_modules import ModuleParts, layers_of, parts_of
 from service.catalog.torch_packed import is_opaque
 from service.catalog.torch_report import build
-from service.catalog.torch_tensors import Storage, is_tensor, persistent, tensor_of
+from service.catalog.torch_storage import Storage, persistent
+from service.catalog.torch_tensors import is_tensor, tensor_of
 from service.catalog.torch_values import attributes_of, key_text, sequence_of
 from service.catalog.torch_weights import Label, Place, Weigher
 from service.config import Limits
@@ -40,6 +41,11 @@ _MAX_CODE = 32 << 20
 """Most bytes of class text read of one archive."""
 _MAX_SMALL = 256
 _CONSTANTS = "constants"
+_CALLS = {
+    f"torch.jit._pickle.{name}": lambda args: args[0]
+    for name in ("build_intlist", "build_tensorlist", "build_doublelist", "build_boollist", "restore_type_tag")
+}
+"""Calls by which TorchScript tags plain lists and dictionaries with a type."""
 FROZEN_NOTE = (
     "The model was frozen: its weights became constants of the code, so their names and layers are gone. They are "
     "listed as CONSTANTS in the order the code numbers them; normalisations may be folded into them."
@@ -79,7 +85,7 @@ class _Archive:
         """One of the archive's pickles, run over stand-ins; storages of constants get keys of their own."""
         member = f"{self.prefix}{name}"
         source = BytesSource(self.zip.read(member, _MAX_PICKLE), self.zip.source.meter)
-        trace = run(source, 0, self.limits, _constant_id if name == "constants.pkl" else persistent)
+        trace = run(source, 0, self.limits, _constant_id if name == "constants.pkl" else persistent, _CALLS)
         self.dangers.extend(dangers_of(trace, source, self.limits, member))
         if trace.broken is not None:
             trace.broken.within(member)

@@ -112,7 +112,7 @@ class Sandbox:
     def _hopeless(self, kind: str) -> str | None:
         """Why no child will come, or None while one may."""
         known = self.states()[kind]
-        return None if known.warm or known.pid is not None else known.problem
+        return known.problem if known.failing and known.pid is None else None
 
     def _require_installed(self, kind: str) -> None:
         known = state.read(self._runtime_dir).get(kind)

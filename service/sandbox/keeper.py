@@ -25,8 +25,11 @@ _QUEUE = 128
 _WARM_SECONDS = 120.0
 """Longest a warm process may take to get warm: importing TensorFlow on a busy machine takes many seconds."""
 _STEADY_SECONDS = 10.0
-"""A warm process that lived this long did not die of its start."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
+"""A warm process that lived this long may be replaced at once, a shorter life after the first pause."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
+"""Seconds; doubled for each life in a row that ended before it was warm."""
+_HOPELESS_STARTS = 2
+"""Starts in a row that failed, after which clients are not kept waiting for the next."""
 _MESSAGE_BYTES = 1 << 16
 
 
@@ -43,7 +46,7 @@ class Keeper:
         self._handle = -1
         self._control: socket.socket | None = None
         self._started = 0.0
-        self._early_deaths = 0
+        self._failed_starts = 0
         self._due = 0.0
 
     def waits_for(self) -> dict[int, Callable[[], None]]:
@@ -52,7 +55,7 @@ class Keeper:
             idle = not self._at_once and time.monotonic() >= self._due
             return {self._listener.fileno(): self._start} if idle else {}
         known: dict[int, Callable[[], None]] = {self._handle: self._bury}
-        if self._control is not None:
+        if self._control is not None and not self.state.warm:
             known[self._control.fileno()] = self._hear
         return known
 
@@ -70,6 +73,11 @@ class Keeper:
                 self._start()
         elif not self.state.warm and now >= self._started + _WARM_SECONDS:
             self._process.kill()
+
+    def release(self) -> None:
+        """Let a warm process serve: what it says of itself has been looked at and published."""
+        if self.state.warm:
+            self._close_control()
 
     def stop(self) -> None:
         """End the warm process, and with it its children."""
@@ -90,46 +98,62 @@ class Keeper:
             stdout=subprocess.DEVNULL,
         )
         theirs.close()
+        ours.setblocking(False)
         self._control = ours
         self._handle = os.pidfd_open(self._process.pid)
         self._change(pid=self._process.pid)
 
     def _hear(self) -> None:
         """The warm process says that it is warm, or closes its end because it dies."""
-        if self._control is None:
+        if self._control is None or self.state.warm:
             return
-        data = self._control.recv(_MESSAGE_BYTES)
-        self._control.close()
-        self._control = None
-        if data:
-            said = wire.decode_warm(data)
-            self._change(
-                warm=True,
-                framework_version=said.framework_version,
-                layers=said.layers,
-                probes=said.probes,
-                landlock_abi=said.landlock_abi,
-                problem=None,
-            )
+        try:
+            data = self._control.recv(_MESSAGE_BYTES)
+        except BlockingIOError:  # it ended without a word, and a child of its own has yet to follow it
+            data = b""
+        if not data:
+            self._close_control()
+            return
+        said = wire.decode_warm(data)
+        self._change(
+            warm=True,
+            framework_version=said.framework_version,
+            layers=said.layers,
+            probes=said.probes,
+            landlock_abi=said.landlock_abi,
+            problem=None,
+            failing=False,
+        )
+
+    def _close_control(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
     def _bury(self) -> None:
         if self._process is None:
             return
         status = self._process.wait()
         os.close(self._handle)
-        if self._control is not None:
-            self._control.close()
-            self._control = None
+        self._hear()  # a refusal comes together with its end
+        self._close_control()
         self._process = None
         self._plan_restart()
-        self._change(warm=False, pid=None, restarts=self.state.restarts + 1, problem=_how_it_ended(self._kind, status))
+        self._change(
+            warm=False,
+            pid=None,
+            restarts=self.state.restarts + 1,
+            problem=_how_it_ended(self._kind, status),
+            failing=self._failed_starts >= _HOPELESS_STARTS,
+        )
 
     def _plan_restart(self) -> None:
-        """At once after a first death, then ever later while it keeps dying early."""
+        """At once after a first or a long life, else after a pause that grows while none gets warm."""
         now = time.monotonic()
-        self._early_deaths = 0 if now - self._started > _STEADY_SECONDS else self._early_deaths + 1
-        pause = _FIRST_PAUSE * 2 ** min(self._early_deaths - 2, 10) if self._early_deaths > 1 else 0.0
-        self._due = now + min(pause, _LONGEST_PAUSE)
+        steady = now - self._started > _STEADY_SECONDS or not self.state.restarts
+        self._failed_starts = 0 if self.state.warm else min(self._failed_starts + 1, 10)
+        pause = _FIRST_PAUSE * 2**self._failed_starts
+        self._due = now if self.state.warm and steady else now + min(pause, _LONGEST_PAUSE)
 
     def _change(self, **fields: object) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)

@@ -78,7 +78,7 @@ def _at_once(kind: str, settings: Settings) -> bool:
 
 def _raise_problem(waited_for: Sequence[KindState]) -> None:
     for item in waited_for:
-        if item.problem is not None:
+        if item.failing and item.problem is not None:
             raise WorkerUnavailable(item.problem)
 
 

@@ -35,6 +35,7 @@ class KindState(Frozen, frozen=True, kw_only=True):
         probes: Self-test name -> was stopped, as it must be.
         landlock_abi: The kernel's; 0 where it has none.
         problem: Why it is not warm, in a sentence; None while nothing is wrong.
+        failing: It keeps ending before it is warm: waiting for the next attempt is of little use.
     """
 
     installed: bool = False
@@ -46,6 +47,7 @@ class KindState(Frozen, frozen=True, kw_only=True):
     probes: dict[str, bool] = msgspec.field(default_factory=dict)
     landlock_abi: int = 0
     problem: str | None = None
+    failing: bool = False
 
     @property
     def confined(self) -> bool:

@@ -117,6 +117,8 @@ def _loop(
             state.publish(runtime_dir, current)
             _report(published, current)
             published = current
+        for keeper in keepers.values():
+            keeper.release()
         waiting = {fd: act for keeper in keepers.values() for fd, act in keeper.waits_for().items()}
         for descriptor in _wait([parent, *waiting], keepers):
             if descriptor == parent:

@@ -100,4 +100,4 @@ def total_lines(report: Report) -> list[tuple[str, str]]:
         ("Other", count_text(totals.other)),
         ("Bytes", bytes_text(totals.bytes.total)),
     ]
-    return [(label, value) for label, value in lines if value != "0" or label in ("Parameters", "  trainable")]
+    return [(label, value) for label, value in lines if value != "0" or label == "Parameters"]

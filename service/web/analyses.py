@@ -91,13 +91,15 @@ def _wait(parts: Services, identifier: str, seconds: float) -> Analysis:
 
 def _existing(found: Analysis | None) -> Analysis:
     if found is None:
-        raise Cancelled("The analysis was deleted before it was finished.")
+        raise Cancelled("The analysis was deleted while this request waited for it.")
     return found
 
 
 def _created(parts: Services, found: Analysis) -> Response:
     if found.error is not None:
         return failures.answer(found.error, about=found)
+    if found.state == "cancelled":
+        raise Cancelled("The analysis was cancelled before it was finished.")
     response = _document(parts, found, 201 if found.final else 202)
     response.headers["Location"] = documents.link(found.id)
     if not found.final:
@@ -128,6 +130,8 @@ def listing() -> Response:
     """Analyses, newest first, a page at a time."""
     query: dict[str, Any] = dict(ListQuery().load(request.args))
     limit, before = query.pop("limit"), query.pop("cursor", None)
+    if "sha256" in query:
+        query["sha256"] = query["sha256"].lower()
     found = catalogue.page(services().database, limit=limit + 1, before=before, filters=query)
     following = None
     if len(found) > limit:
@@ -138,7 +142,7 @@ def listing() -> Response:
 
 @blueprint.delete("/<id:identifier>")
 def delete(identifier: str) -> Response:
-    """Delete an analysis, its upload and its report; kill what still runs for it."""
+    """Delete an analysis with its upload and its report; one that still waits or runs is killed and stays `cancelled`."""
     parts = services()
     if not catalogue.remove(parts.database, parts.blobs, identifier):
         raise failures.not_found()

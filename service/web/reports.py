@@ -47,6 +47,8 @@ def report(identifier: str) -> Response:
         raise failures.not_found()
     if found.error is not None:
         raise NotFinished("The analysis failed: there is no report.", reason=found.error.code)
+    if found.state == "cancelled":
+        raise NotFinished("The analysis was cancelled: there is no report.", state=found.state)
     if found.report_id is None:
         raise NotFinished("The analysis is not finished.", state=found.state)
     return _answer(view, catalogue.report(database, found.report_id))

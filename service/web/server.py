@@ -64,13 +64,15 @@ class Supervised:
     def await_static(self) -> None:
         """Until uploads can be read behind the wall; SystemExit if the supervisor refuses to go on."""
         sandbox = Sandbox(run_dir(self._settings))
-        while not sandbox.states()["static"].warm:
-            if self._process.poll() is not None:
+        while not (static := sandbox.states()["static"]).warm:
+            status = self._process.poll()
+            if status:
                 raise SystemExit("weighbridge: not started, for the reason above.")
-            problem = sandbox.states()["static"].problem
-            if problem is not None:
+            if status == 0:  # that of a service just killed still lived; it ends with its parent
+                self._process = launch.start(self._settings, run_dir(self._settings))
+            if static.problem is not None:
                 self.stop()
-                raise SystemExit(f"weighbridge: {problem}")
+                raise SystemExit(f"weighbridge: {static.problem}")
             time.sleep(LOOK_SECONDS / 10)
 
     def watch(self) -> None:

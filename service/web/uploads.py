@@ -122,7 +122,8 @@ class Receiver:
     def _open(self, name: str) -> File:
         if any(file.name == name for file in self._files):
             raise RequestError("Two files have the same name.", pointer=f"file[{len(self._files)}].filename")
-        file = File(name=name, incoming=self._stack.enter_context(Incoming(self._blobs)))
+        announced = announced_length(self._request)
+        file = File(name=name, incoming=self._stack.enter_context(Incoming(self._blobs, announced)))
         self._files.append(file)
         return file
 
@@ -158,7 +159,9 @@ class Receiver:
 
     def _parse(self, parser: PushMultipartParser) -> None:
         file: File | None = None
+        anything = False
         for data in self._pieces(self._settings.max_upload_bytes):
+            anything = True
             for event in parser.parse(data):
                 if isinstance(event, MultipartSegment):
                     file = self._segment(event)
@@ -166,7 +169,7 @@ class Receiver:
                     file.write(event)
                 elif file is not None:
                     file.incoming.finish()
-        parser.close()
+        parser.close(check_complete=anything)
 
     def _segment(self, segment: MultipartSegment) -> File:
         pointer = f"file[{len(self._files)}]"

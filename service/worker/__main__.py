@@ -1,9 +1,9 @@
 """`python -I -m service.worker`: the warm process of one kind, from its start to its first client.
 
 Started by the supervisor with an empty environment and two inherited descriptors: the socket on which clients
-arrive, and one to say that it is warm. It refuses to serve where a layer of the wall is missing, unless told
-otherwise. Leaving a layer out, or standing in a module for the readers, is for tests of the wall and possible only
-then.
+arrive, and one to say that it is warm, and to be let go. It refuses to serve where a layer of the wall is missing,
+unless told otherwise. Leaving a layer out, or standing in a module for the readers, is for tests of the wall and
+possible only then.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def main() -> NoReturn:
     gc.freeze()  # a collection in a child would touch, and so copy, every page
     with socket.socket(fileno=given.control) as control:
         control.send(wire.encode(warm))
-    if not given.allow_unconfined and not proof.holds(warm):
-        sys.exit(REFUSED)
+        if not given.allow_unconfined and not proof.holds(warm):
+            sys.exit(REFUSED)
+        control.recv(1)  # the supervisor closes its end when it has published what we said
     Zygote(socket.socket(fileno=given.listener), plan, loaded, given.spares).serve()
 
 

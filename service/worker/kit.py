@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from service.enrich.pipeline import enrich
+from service.enrich.pipeline import warm as warm_enrichers
 from service.formats import Reader
 from service.registry import Builder, load_builder, load_readers
 from service.tree import Model
+from service.worker.rehearsal import rehearse
 
 ENVIRONMENT = {
     "HDF5_PLUGIN_PRELOAD": "::",  # HDF5 never looks for filter plugins
@@ -53,9 +55,12 @@ def load(kind: str, module: Path | None) -> Kit:
     os.environ.update(ENVIRONMENT)
     tempfile.tempdir = "/"  # some modules ask for a temporary folder at import; one that is there, not one to write to
     if kind == "static":
-        return Kit((cast("Reader", _from_file(module)),) if module else load_readers(), None)
+        readers = (cast("Reader", _from_file(module)),) if module else load_readers()
+        rehearse(readers)
+        return Kit(readers, None)
     builder = cast("Builder", _from_file(module)) if module else load_builder(kind)
     builder.warm()
+    warm_enrichers()
     return Kit((), builder)
 
 

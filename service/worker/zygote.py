@@ -71,6 +71,9 @@ class Zygote:
             connection, _ = self._listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
+        if _hung_up(connection):
+            connection.close()
+            return
         try:
             child = self._give(connection)
         except OSError:  # no room for a process: the client sees the connection end
@@ -124,3 +127,10 @@ class Zygote:
         self._wasted += 1
         if self._wasted > _MAX_WASTED:
             raise SystemExit("children die before they are given anything to do")
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    """Whether the client went away while it waited in the queue."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return bool(poll.poll(0))

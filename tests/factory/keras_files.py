@@ -83,10 +83,23 @@ class Subclassed(keras.Model):
 @model
 def seed0():
     """Sequential MLP of three Dense + BatchNormalization blocks."""
-    return keras.Sequential([
-        keras.Input((1120,)), L.Dense(512), L.BatchNormalization(), L.Activation("relu"), L.Dropout(0.5), L.Dense(256),
-        L.BatchNormalization(), L.Activation("relu"), L.Dropout(0.5), L.Dense(38), L.BatchNormalization(),
-        L.Activation("softmax")], name="seed0")
+    return keras.Sequential(
+        [
+            keras.Input((1120,)),
+            L.Dense(512),
+            L.BatchNormalization(),
+            L.Activation("relu"),
+            L.Dropout(0.5),
+            L.Dense(256),
+            L.BatchNormalization(),
+            L.Activation("relu"),
+            L.Dropout(0.5),
+            L.Dense(38),
+            L.BatchNormalization(),
+            L.Activation("softmax"),
+        ],
+        name="seed0",
+    )
 
 
 @model
@@ -100,9 +113,17 @@ def seed1():
 @model
 def seed2():
     """Tiny CNN."""
-    return keras.Sequential([
-        keras.Input((64, 64, 1)), L.Conv2D(32, 3, padding="same"), L.BatchNormalization(momentum=0.15), L.Flatten(),
-        L.Dense(100, activation="relu"), L.Dense(10, activation="softmax")], name="seed2")
+    return keras.Sequential(
+        [
+            keras.Input((64, 64, 1)),
+            L.Conv2D(32, 3, padding="same"),
+            L.BatchNormalization(momentum=0.15),
+            L.Flatten(),
+            L.Dense(100, activation="relu"),
+            L.Dense(10, activation="softmax"),
+        ],
+        name="seed2",
+    )
 
 
 # Every layer that has weights
@@ -227,9 +248,18 @@ def several_outputs():
     a, b = keras.Input((4, 6), name="a"), keras.Input((4, 6), name="b")
     twice = L.Dense(6, name="twice")
     x, y = twice(a), twice(b)
-    outputs = [L.Subtract()([x, y]), L.Multiply()([x, y]), L.Average()([x, y]), L.Maximum()([x, y]), L.Minimum()([x, y]),
-               L.Concatenate(axis=1)([x, y]), L.Dot(axes=2)([x, y]), L.Permute((2, 1))(x),
-               L.RepeatVector(3)(L.Flatten()(y)), L.MultiHeadAttention(1, 2)(query=x, value=y)]
+    outputs = [
+        L.Subtract()([x, y]),
+        L.Multiply()([x, y]),
+        L.Average()([x, y]),
+        L.Maximum()([x, y]),
+        L.Minimum()([x, y]),
+        L.Concatenate(axis=1)([x, y]),
+        L.Dot(axes=2)([x, y]),
+        L.Permute((2, 1))(x),
+        L.RepeatVector(3)(L.Flatten()(y)),
+        L.MultiHeadAttention(1, 2)(query=x, value=y),
+    ]
     return keras.Model({"a": a, "b": b}, outputs)
 
 
@@ -296,8 +326,15 @@ def preprocessing():
 @model
 def mixed_precision():
     """Variables in float32, computation in bfloat16; one layer stored in bfloat16."""
-    return keras.Sequential([keras.Input((6,)), L.Dense(4, dtype="mixed_bfloat16"), L.Dense(3, dtype="bfloat16"),
-                             L.BatchNormalization(dtype="mixed_float16"), L.Dense(2, dtype="float16")])
+    return keras.Sequential(
+        [
+            keras.Input((6,)),
+            L.Dense(4, dtype="mixed_bfloat16"),
+            L.Dense(3, dtype="bfloat16"),
+            L.BatchNormalization(dtype="mixed_float16"),
+            L.Dense(2, dtype="float16"),
+        ]
+    )
 
 
 def _quantized(mode: str) -> Any:
@@ -363,13 +400,13 @@ def mobilenet():
 # What Keras says
 
 
-def _relative(layer: Any, prefix: str = "", fused: bool = False) -> list[tuple[str, Any]]:
+def _relative(layer: Any, prefix: str = "") -> list[tuple[str, Any]]:
     """(name relative to its layer, variable) in the order of `layer.weights`, as Keras counts them: each once."""
     own = layer._trainable_variables + layer._non_trainable_variables
     found = [(prefix + variable.name.split(":")[0].rsplit("/", 1)[-1], variable) for variable in own]
     for inner in _inner_layers(layer):
-        inside = type(layer).__name__ in FUSED
-        found.extend(_relative(inner, prefix if inside or fused else f"{prefix}{inner.name}/", inside))
+        hidden = not prefix and type(layer).__name__ in FUSED
+        found.extend(_relative(inner, "" if hidden else f"{prefix}{inner.name}/"))
     unique: dict[int, tuple[str, Any]] = {}
     for name, variable in found:
         unique.setdefault(id(variable), (name, variable))
@@ -398,10 +435,21 @@ def _describe(layer: Any, seen: set[int]) -> dict[str, Any]:
     trainable = {id(variable) for variable in getattr(layer, "trainable_weights", ())}
     pairs = [] if repeated or is_model or not hasattr(layer, "weights") else _relative(layer)
     return {
-        "name": layer.name, "type": type(layer).__name__, "trainable": getattr(layer, "trainable", None),
-        "outputs": _shapes(layer, "output"), "repeated": repeated, "model": is_model,
-        "weights": [{"name": name, "shape": list(variable.shape), "dtype": _dtype(variable),
-                     "trainable": id(variable) in trainable} for name, variable in pairs],
+        "name": layer.name,
+        "type": type(layer).__name__,
+        "trainable": getattr(layer, "trainable", None),
+        "outputs": _shapes(layer, "output"),
+        "repeated": repeated,
+        "model": is_model,
+        "weights": [
+            {
+                "name": name,
+                "shape": list(variable.shape),
+                "dtype": _dtype(variable),
+                "trainable": id(variable) in trainable,
+            }
+            for name, variable in pairs
+        ],
     }
 
 
@@ -433,9 +481,12 @@ def _expected(top: Any) -> dict[str, Any]:
     optimizer = getattr(top, "optimizer", None)
     variables = optimizer.variables if optimizer is not None else []
     return {
-        "name": top.name, "type": type(top).__name__, "count": top.count_params(),
+        "name": top.name,
+        "type": type(top).__name__,
+        "count": top.count_params(),
         "trainable": sum(int(np.prod(v.shape)) for v in {id(v): v for v in top.trainable_weights}.values()),
-        "layers": _entries(top), "optimizer": [list(variable.shape) for variable in variables],
+        "layers": _entries(top),
+        "optimizer": [list(variable.shape) for variable in variables],
     }
 
 
@@ -465,13 +516,26 @@ def _write_keras_3(folder: Path) -> dict[str, Any]:
 def _architectures() -> dict[str, Any]:
     """Configurations of public architectures and the output shape of every layer, made without weights."""
     found = {}
-    for name in ("ResNet50", "VGG16", "InceptionV3", "Xception", "DenseNet121", "EfficientNetB0", "MobileNetV3Small",
-                 "NASNetMobile", "ConvNeXtTiny", "ResNet50V2", "InceptionResNetV2"):
+    for name in (
+        "ResNet50",
+        "VGG16",
+        "InceptionV3",
+        "Xception",
+        "DenseNet121",
+        "EfficientNetB0",
+        "MobileNetV3Small",
+        "NASNetMobile",
+        "ConvNeXtTiny",
+        "ResNet50V2",
+        "InceptionResNetV2",
+    ):
         keras.utils.clear_session()
         with keras.StatelessScope():
             built = getattr(keras.applications, name)(weights=None)
-            found[name] = {"config": json.loads(built.to_json()),
-                           "outputs": {op.name: _shapes(op, "output") for op in built._operations}}
+            found[name] = {
+                "config": json.loads(built.to_json()),
+                "outputs": {op.name: _shapes(op, "output") for op in built._operations},
+            }
             os.environ.pop("unused", None)
     return found
 
@@ -506,9 +570,17 @@ def _write_keras_2(folder: Path) -> dict[str, Any]:
     built.save(folder / files[2])
     built.save_weights(folder / files[3], save_format="h5")
     optimizer = [list(variable.shape) for variable in built.optimizer.variables]
-    return {"keras_2": {"name": built.name, "type": "Functional", "count": built.count_params(), "files": files,
-                        "trainable": sum(int(np.prod(v.shape)) for v in built.trainable_weights),
-                        "layers": _entries_2(built), "optimizer": optimizer}}
+    return {
+        "keras_2": {
+            "name": built.name,
+            "type": "Functional",
+            "count": built.count_params(),
+            "files": files,
+            "trainable": sum(int(np.prod(v.shape)) for v in built.trainable_weights),
+            "layers": _entries_2(built),
+            "optimizer": optimizer,
+        }
+    }
 
 
 def _entries_2(top: Any) -> list[dict[str, Any]]:
@@ -522,12 +594,28 @@ def _entries_2(top: Any) -> list[dict[str, Any]]:
             trainable = {id(variable) for variable in layer.trainable_weights}
             repeated = id(layer) in seen
             seen.add(id(layer))
-            found.append({
-                "path": path, "name": layer.name, "type": type(layer).__name__, "trainable": layer.trainable,
-                "outputs": _shapes(layer, "output"), "repeated": repeated, "model": is_model,
-                "weights": [] if is_model or repeated else [
-                    {"name": _name_2(layer, variable.name), "shape": list(variable.shape), "dtype": variable.dtype.name,
-                     "trainable": id(variable) in trainable} for variable in layer.weights]})
+            found.append(
+                {
+                    "path": path,
+                    "name": layer.name,
+                    "type": type(layer).__name__,
+                    "trainable": layer.trainable,
+                    "outputs": _shapes(layer, "output"),
+                    "repeated": repeated,
+                    "model": is_model,
+                    "weights": []
+                    if is_model or repeated
+                    else [
+                        {
+                            "name": _name_2(layer, variable.name),
+                            "shape": list(variable.shape),
+                            "dtype": variable.dtype.name,
+                            "trainable": id(variable) in trainable,
+                        }
+                        for variable in layer.weights
+                    ],
+                }
+            )
             if is_model:
                 visit(layer.layers, f"{path}/")
 
@@ -544,22 +632,55 @@ def _write_keras_1(folder: Path) -> None:
     """A Sequential model as Keras 1.2.2 stores it: a list of layers, names such as `dense_1_W`, old arguments."""
     common = {"trainable": True, "activation": "relu", "init": "glorot_uniform", "bias": True}
     layers = [
-        {"class_name": "Convolution2D", "config": {
-            **common, "name": "convolution2d_1", "nb_filter": 4, "nb_row": 3, "nb_col": 3, "border_mode": "same",
-            "subsample": [1, 1], "dim_ordering": "tf", "batch_input_shape": [None, 8, 8, 3]}},
-        {"class_name": "MaxPooling2D", "config": {"name": "maxpooling2d_1", "trainable": True, "pool_size": [2, 2],
-                                                  "strides": [2, 2], "border_mode": "valid", "dim_ordering": "tf"}},
-        {"class_name": "BatchNormalization", "config": {"name": "batchnormalization_1", "trainable": False, "mode": 0,
-                                                        "axis": -1, "epsilon": 1e-3, "momentum": 0.99}},
+        {
+            "class_name": "Convolution2D",
+            "config": {
+                **common,
+                "name": "convolution2d_1",
+                "nb_filter": 4,
+                "nb_row": 3,
+                "nb_col": 3,
+                "border_mode": "same",
+                "subsample": [1, 1],
+                "dim_ordering": "tf",
+                "batch_input_shape": [None, 8, 8, 3],
+            },
+        },
+        {
+            "class_name": "MaxPooling2D",
+            "config": {
+                "name": "maxpooling2d_1",
+                "trainable": True,
+                "pool_size": [2, 2],
+                "strides": [2, 2],
+                "border_mode": "valid",
+                "dim_ordering": "tf",
+            },
+        },
+        {
+            "class_name": "BatchNormalization",
+            "config": {
+                "name": "batchnormalization_1",
+                "trainable": False,
+                "mode": 0,
+                "axis": -1,
+                "epsilon": 1e-3,
+                "momentum": 0.99,
+            },
+        },
         {"class_name": "Flatten", "config": {"name": "flatten_1", "trainable": True}},
         {"class_name": "Dense", "config": {**common, "name": "dense_1", "output_dim": 5, "input_dim": None}},
         {"class_name": "Dropout", "config": {"name": "dropout_1", "trainable": True, "p": 0.5}},
     ]
     weights = {
-        "convolution2d_1": {"convolution2d_1_W": (3, 3, 3, 4), "convolution2d_1_b": (4,)}, "maxpooling2d_1": {},
-        "batchnormalization_1": {f"batchnormalization_1_{name}": (4,)
-                                 for name in ("gamma", "beta", "running_mean", "running_std")},
-        "flatten_1": {}, "dense_1": {"dense_1_W": (64, 5), "dense_1_b": (5,)}, "dropout_1": {},
+        "convolution2d_1": {"convolution2d_1_W": (3, 3, 3, 4), "convolution2d_1_b": (4,)},
+        "maxpooling2d_1": {},
+        "batchnormalization_1": {
+            f"batchnormalization_1_{name}": (4,) for name in ("gamma", "beta", "running_mean", "running_std")
+        },
+        "flatten_1": {},
+        "dense_1": {"dense_1_W": (64, 5), "dense_1_b": (5,)},
+        "dropout_1": {},
     }
     with h5py.File(folder / "keras_1.h5", "w") as file:
         file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers}).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -122,11 +123,11 @@ def test_answers_that_make_no_report_are_not_believed(work):
 
 def test_descriptors_of_stored_files_are_closed_whatever_happens(blobs, add):
     """No descriptor is left open by a success or a failure."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for content in (b"model", b"bad"):
         job = add(content)
         try:
             analyse_stored(FakeSandbox(), blobs, job.parts, Limits(), lambda: False)
         except MalformedFile:
             assert content == b"bad"
-    assert len(os.listdir("/proc/self/fd")) <= before + 2  # the database's own
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2  # the database's own

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
 from service.errors import InputLost, StorageFull
 from service.jobs import blobs as module
-from service.jobs.blobs import FOLLOW_FROM, Incoming
+from service.jobs.blobs import FOLLOW_FROM, FOLLOW_UP_TO, Incoming
 
 
 def keep(blobs, *pieces):
@@ -43,10 +45,19 @@ def test_sha256_of_a_large_upload_comes_from_the_thread_beside_it(blobs):
     assert sha256 == hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
+def test_a_file_announced_as_large_is_hashed_when_it_is_whole(blobs):
+    """Its SHA-256 is not waited for, and is right when it comes."""
+    with Incoming(blobs, announced=FOLLOW_UP_TO + 1) as file:
+        file.write(b"large")
+        assert file.follower is None
+        file.finish()
+        assert file.follower.result(wait=True) == hashlib.sha256(b"large").hexdigest()
+
+
 def test_an_upload_that_fails_leaves_nothing(blobs):
     """Neither a small nor a large one, whatever the error."""
     for content in (b"x", b"x" * (FOLLOW_FROM + 1)):
-        with pytest.raises(KeyError), Incoming(blobs) as file:
+        with contextlib.suppress(KeyError), Incoming(blobs) as file:
             file.write(content)
             raise KeyError
     assert not list(blobs.temporary.iterdir())
@@ -59,9 +70,10 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(blobs, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(StorageFull), Incoming(blobs) as file:
+    with Incoming(blobs) as file:
         monkeypatch.setattr(module.os, "write", full)
-        file.write(b"x")
+        with pytest.raises(StorageFull):
+            file.write(b"x")
     assert not list(blobs.temporary.iterdir())
 
 
@@ -89,7 +101,7 @@ def test_lost_and_damaged_uploads_are_told(blobs):
         blobs.open(digest, 7)
     blobs.path(digest).symlink_to("/etc/passwd")
     with pytest.raises(InputLost):
-        blobs.open(digest, os.stat("/etc/passwd").st_size)
+        blobs.open(digest, Path("/etc/passwd").stat().st_size)
 
 
 def test_a_removed_upload_can_still_be_read_by_who_has_it_open(blobs):

@@ -172,10 +172,6 @@ def do_thread_socket(_: str) -> list[str]:
     return found
 
 
-def do_identity(_: str) -> list[str]:
-    return [str(os.getppid()), str(os.getpid())]
-
-
 def do_escape(_: str) -> list[str]:
     return [f"{name}: {attempt(how)}" for name, how in ESCAPES.items()]
 

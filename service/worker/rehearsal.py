@@ -1,0 +1,41 @@
+"""Has the readers read a few tiny files of our own before the first upload; knows no upload.
+
+A fresh child inherits what the warm process has already done: patterns compiled, modules imported on first use,
+tables filled. Without a rehearsal every child does that again, which takes longer than reading a small file. The files
+in `rehearsal_files/` are written by `docs/samples/make.py` (`make samples`) and shipped with the package.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from service import wire
+from service.config import Limits
+from service.enrich.pipeline import enrich, warm
+from service.formats import Reader, Upload
+from service.source import FileSource, Meter
+from service.tree import Model
+
+FILES = Path(__file__).parent / "rehearsal_files"
+
+
+def rehearse(readers: Sequence[Reader]) -> None:
+    """Let the first reader that accepts each file read it. A file that none of `readers` accepts is passed over."""
+    warm()
+    for path in sorted(FILES.iterdir()):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            _read(descriptor, path.name, readers)
+        finally:
+            os.close(descriptor)
+
+
+def _read(descriptor: int, name: str, readers: Sequence[Reader]) -> None:
+    meter = Meter(Limits())
+    upload = Upload({name: FileSource(descriptor, meter)}, meter)
+    reader = next((reader for reader in readers if reader.accept(upload)), None)
+    found = reader.read(upload) if reader else None
+    if isinstance(found, Model):
+        wire.encode(wire.Answer(model=enrich(found)))

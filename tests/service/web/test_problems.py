@@ -1,0 +1,59 @@
+"""One table from code to status, and one shape of document."""
+
+from __future__ import annotations
+
+import json
+
+from service.errors import BY_CODE, ErrorInfo, InputError, LimitExceeded, RequestError, WorkerError
+from service.web.problems import CODES, STATUSES, TITLES, code_of, encode, problem
+
+
+def test_every_error_has_a_status_and_a_title():
+    """Nothing in the tree is forgotten, and nothing in the table is stale."""
+    assert set(STATUSES) == set(BY_CODE) == set(TITLES)
+    assert set(CODES.values()) <= set(STATUSES)
+
+
+def test_nothing_a_client_sends_is_a_server_error():
+    """Content, requests and the children that read them are 4xx."""
+    for code, kind in BY_CODE.items():
+        if issubclass(kind, (InputError, RequestError, WorkerError)):
+            assert 400 <= STATUSES[code] < 500, code
+
+
+def test_a_problem_says_where_and_what_to_do():
+    """RFC 9457 members, ours, and the error's own; empty ones are left out."""
+    info = LimitExceeded("layers", 5, "Too many layers.", value=7, member="config.json", offset=3).info
+    assert problem(info, request_id="r", instance="/x") == {
+        "type": "urn:weighbridge:problem:limit_exceeded",
+        "title": "A named limit was met",
+        "status": 422,
+        "detail": "Too many layers.",
+        "code": "limit_exceeded",
+        "request_id": "r",
+        "instance": "/x",
+        "member": "config.json",
+        "offset": 3,
+        "limit": "layers",
+        "maximum": 5,
+        "value": 7,
+    }
+
+
+def test_an_error_s_extras_cannot_replace_the_standard_members():
+    """What a child says does not become our status."""
+    info = ErrorInfo(code="bad_request", detail="d", extra={"status": 200, "code": "fine", "seen": 1})
+    document = problem(info, request_id="r")
+    assert (document["status"], document["code"], document["seen"]) == (400, "bad_request", 1)
+
+
+def test_any_text_can_be_encoded():
+    """Lone surrogates are replaced, not an error."""
+    assert json.loads(encode({"a": ["\ud800", {"b": 1}]})) == {"a": ["?", {"b": 1}]}
+
+
+def test_statuses_that_only_http_knows_have_codes_too():
+    """By their names."""
+    assert code_of(405) == "method_not_allowed"
+    assert code_of(414) == "request_uri_too_long"
+    assert code_of(417) == "expectation_failed"
