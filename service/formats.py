@@ -144,7 +144,7 @@ def _text_kind(head: bytes) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:256].lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "an HTML page (a download link often returns its web page)"
-    if start.startswith(b"<?xml") or start.startswith(b"<svg"):
+    if start.startswith((b"<?xml", b"<svg")):
         return "an XML document"
     if start[:1] in (b"{", b"["):
         return "a JSON document that is not a known architecture"

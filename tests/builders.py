@@ -33,8 +33,22 @@ def report(made: Model) -> Report:
     """The report of an enriched model."""
     assert made.totals is not None
     return Report(
-        schema_version="1.0", model=made.info, complete=made.complete, layers=made.layers, totals=made.totals,
-        counted_as=made.counted_as, states=made.states, security=made.security, findings=made.findings, notes=made.notes,
-        provenance=Provenance(reader="test", method="static", version="0", seconds=0.0, bytes_read=0,
-                              confinement=Confinement(confined=True, layers={})),
-    )  # fmt: skip
+        schema_version="1.0",
+        model=made.info,
+        complete=made.complete,
+        layers=made.layers,
+        totals=made.totals,
+        counted_as=made.counted_as,
+        states=made.states,
+        security=made.security,
+        findings=made.findings,
+        notes=made.notes,
+        provenance=Provenance(
+            reader="test",
+            method="static",
+            version="0",
+            seconds=0.0,
+            bytes_read=0,
+            confinement=Confinement(confined=True, layers={}),
+        ),
+    )

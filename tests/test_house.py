@@ -32,7 +32,11 @@ def test_modules_introduce_themselves_and_stay_short(path: Path) -> None:
         return
     assert ast.get_docstring(ast.parse(text)), "no module docstring"
     assert text.count("\n") < MAX_FILE_LINES
-    long = {node.name: length for node in functions(path) if (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES}
+    long = {
+        node.name: length
+        for node in functions(path)
+        if (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    }
     assert not long
 
 

@@ -20,7 +20,7 @@ CHANNELS, SIDE, CLASSES = 8, 16, 10
 def make_keras(folder: Path) -> None:
     """`digits.keras` (trained one step, so with optimizer variables), `.h5`, `.weights.h5`, `.json`."""
     import keras
-    import numpy
+    import numpy as np
 
     keras.utils.set_random_seed(7)
     model = keras.Sequential(
@@ -36,7 +36,7 @@ def make_keras(folder: Path) -> None:
         name="digits",
     )
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
-    model.train_on_batch(numpy.zeros((2, SIDE, SIDE, 1)), numpy.zeros((2,)))
+    model.train_on_batch(np.zeros((2, SIDE, SIDE, 1)), np.zeros((2,)))
     model.save(folder / "digits.keras")
     model.save(folder / "digits.h5")
     model.save_weights(folder / "digits.weights.h5")

@@ -88,6 +88,8 @@ class Runner:
             env.put(spec.name, number, outputs)
             if number == 0:
                 item.inputs, item.outputs = shapes(tensors), shapes(outputs or env.recorded(spec.name))
+        for ref in refs(model.outputs):
+            env.tensor(ref)  # says so where there is no such output
         return Ran(spec=model, layers=list(done.values()), env=env)
 
     def as_model(self, model: ModelSpec) -> Any | None:

@@ -10,7 +10,7 @@ from service.builders.torch_make import check
 from service.builders.torch_run import Runner
 from service.builders.torch_tree import Lister
 from service.config import Limits
-from service.errors import InvalidSpec, LimitExceeded
+from service.errors import InvalidSpec
 from service.formats import BuildRequest
 from service.plain import text
 from service.tree import Model, ModelInfo
@@ -28,8 +28,6 @@ def build(request: BuildRequest, limits: Limits) -> Model:
             problems.add(f"{item.pointer}.name", f"{item.label}: a name of a PyTorch module cannot hold a dot.")
     problems.raise_if_any()
     layers = tuple(Lister({item.name for item in plan.inputs}).layers(Runner(limits).run(plan)))
-    if len(layers) > limits.layers:
-        raise LimitExceeded("layers", limits.layers, f"The model has more than {limits.layers} modules.")
     check_total((weight for layer in layers for weight in layer.weights), limits)
     return Model(
         info=ModelInfo(

@@ -61,6 +61,7 @@ class Runner:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._tensors: dict[str, list[Pair]] = {}
+        self._modules = 0
 
     def run(self, plan: ListPlan) -> list[Done]:
         """All layers in order. InvalidSpec names the layer that cannot take its input."""
@@ -69,10 +70,13 @@ class Runner:
         done = []
         with torch.no_grad():
             for item in plan.layers:
-                given = [self._tensor(source, item) for source in (*item.inputs, *item.named_inputs.values())]
+                sources = (*item.inputs, *item.named_inputs.values())
+                given = [self._tensor(source, item.label, f"{item.pointer}.inputs") for source in sources]
                 names = tuple(item.named_inputs)
                 found, self._tensors[item.name] = self._layer(item, given, names)
                 done.append(found)
+        for index, source in enumerate(plan.outputs):
+            self._tensor(source, f"outputs[{index}]", f"outputs[{index}]")
         return done
 
     def _input(self, entry: InputPlan, dtype: torch.dtype) -> Pair:
@@ -86,12 +90,12 @@ class Runner:
             raise invalid(entry.pointer, f"{entry.pointer}: too large for PyTorch: {clean(str(error))}") from None
         return first, second
 
-    def _tensor(self, source: Source, item: LayerPlan) -> Pair | None:
+    def _tensor(self, source: Source, label: str, pointer: str) -> Pair | None:
         """The tensor that a layer names; None if it is not known."""
         found = self._tensors.get(source.name, [])
         if found and source.output >= len(found):
             count = f"{len(found)} output" + ("" if len(found) == 1 else "s")
-            raise invalid(f"{item.pointer}.inputs", f'{item.label}: "{source.name}" has {count} only.')
+            raise invalid(pointer, f'{label}: "{source.name}" has {count} only.')
         return found[source.output] if found else None
 
     def _layer(self, item: LayerPlan, given: list[Pair | None], names: tuple[str, ...]) -> tuple[Done, list[Pair]]:
@@ -102,6 +106,7 @@ class Runner:
         module = None
         if item.type not in FUNCTIONS:
             module = make(item, [pair[0] if pair is not None else None for pair in given])
+            self._count(module, item)
         done = Done(item=item, module=module)
         if len(known) < len(given):
             done.notes = ("Its shapes are not known, because those of its input are not.",)
@@ -112,6 +117,12 @@ class Runner:
         for shape in done.outputs or ():
             check_shape(shape, self._limits, item.label, item.pointer)
         return done, outputs
+
+    def _count(self, module: nn.Module, item: LayerPlan) -> None:
+        self._modules += sum(1 for _ in module.modules())
+        if self._modules > self._limits.layers:
+            detail = f"{item.label}: here the model has more than {self._limits.layers} modules."
+            raise LimitExceeded("layers", self._limits.layers, detail, pointer=item.pointer)
 
     def _sequential(self, item: LayerPlan, given: list[Pair | None]) -> tuple[Done, list[Pair]]:
         done = Done(item=item, inputs=tuple(_shape(pair) for pair in given if pair is not None) or None, children=[])

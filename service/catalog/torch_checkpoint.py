@@ -16,12 +16,15 @@ from service.catalog.torch_packed import is_opaque
 from service.catalog.torch_state import metadata_of
 from service.catalog.torch_tensors import is_tensor, tensor_of
 from service.catalog.torch_values import attributes_of, key_text, mapping_of, sequence_of
+from service.errors import LimitExceeded
 from service.parsers.pickle_types import Instance
 
 What = Literal["module", "state_dict", "optimizer", "scheduler", "tensors", "plain"]
 _MAX_DEPTH = 6
-_MAX_PARTS = 2000
-_SEARCH_NODES = 200_000
+_MAX_PARTS = 10_000
+_MAX_PLAIN = 1000
+_SEARCH_NODES = 3_000_000
+"""Most values looked at in one file in search of tensors."""
 _SCHEDULER_KEYS = {"base_lrs", "_step_count", "_last_lr", "_get_lr_called_within_step"}
 _AVERAGED = {"ema", "swa", "averaged", "avg", "shadow", "polyak"}
 
@@ -52,10 +55,15 @@ def split(value: Any) -> Contents:
     contents = Contents()
     shelves = {"module": contents.models, "state_dict": contents.models, "optimizer": contents.optimizers,
                "scheduler": contents.schedulers, "tensors": contents.tensors, "plain": contents.plain}  # fmt: skip
-    for count, part in enumerate(_walk(value)):
-        if count >= _MAX_PARTS:
-            break
-        shelves[part.what].append(part)
+    parts = 0
+    for part in _walk(value):
+        parts += part.what != "plain"
+        if parts > _MAX_PARTS:
+            raise LimitExceeded(
+                "checkpoint_parts", _MAX_PARTS, f"The file holds more than {_MAX_PARTS} models and states."
+            )
+        if part.what != "plain" or len(contents.plain) < _MAX_PLAIN:
+            shelves[part.what].append(part)
     _set_averaged_apart(contents)
     return contents
 
@@ -63,14 +71,14 @@ def split(value: Any) -> Contents:
 def _walk(root: Any) -> Iterator[Part]:
     pending: list[tuple[str, Any, int]] = [("", root, 0)]
     seen: set[int] = set()
-    barren: set[int] = set()
+    search = _Search()
     while pending:
         key, value, depth = pending.pop()
-        what = _classify(value, depth, barren)
+        what = _classify(value, depth, search)
         if what is not None:
             yield Part(key, what, value)
             if what == "state_dict":
-                pending.extend(_nested(key, value, depth, barren))
+                pending.extend(_nested(key, value, depth, search))
             continue
         if id(value) not in seen:
             seen.add(id(value))
@@ -81,15 +89,15 @@ def _walk(root: Any) -> Iterator[Part]:
             )
 
 
-def _nested(key: str, state: Any, depth: int, barren: set[int]) -> list[tuple[str, Any, int]]:
+def _nested(key: str, state: Any, depth: int, search: _Search) -> list[tuple[str, Any, int]]:
     """What else lies among the tensors of a state_dict: another mapping of tensors, say."""
     odd = [(name, item) for name, item in _inside(state) if not is_tensor(item) and not _is_packed(item)]
     return [
-        (_join(key, name), item, depth + 1) for name, item in reversed(odd) if _keys(item) and _holds_more(item, barren)
+        (_join(key, name), item, depth + 1) for name, item in reversed(odd) if _keys(item) and _holds_more(item, search)
     ]
 
 
-def _classify(value: Any, depth: int, barren: set[int]) -> What | None:
+def _classify(value: Any, depth: int, search: _Search) -> What | None:
     """What a value is, or None if its inside has to be looked at."""
     if is_module(value):
         return "module"
@@ -99,11 +107,11 @@ def _classify(value: Any, depth: int, barren: set[int]) -> What | None:
     if "last_epoch" in keys and keys & _SCHEDULER_KEYS:
         return "scheduler"
     mapping = mapping_of(value)
-    if mapping and _is_state_dict(value, mapping, barren):
+    if mapping and _is_state_dict(value, mapping, search):
         return "state_dict"
     if is_tensor(value):
         return "tensors"
-    if depth >= _MAX_DEPTH or not _holds_more(value, barren):
+    if depth >= _MAX_DEPTH or not _holds_more(value, search):
         return "plain"
     return None
 
@@ -116,14 +124,14 @@ def _keys(value: Any) -> set[str]:
     return {key for key in held if isinstance(key, str)}
 
 
-def _is_state_dict(value: Any, mapping: dict[Any, Any], barren: set[int]) -> bool:
+def _is_state_dict(value: Any, mapping: dict[Any, Any], search: _Search) -> bool:
     """A mapping whose own values are tensors: with dotted names or `_metadata`, or with nothing deeper inside."""
     names = [key for key, item in mapping.items() if is_tensor(item) or _is_packed(item)]
     if not names:
-        return bool(metadata_of(value)) and not any(_holds_more(item, barren) for item in mapping.values())
+        return bool(metadata_of(value)) and not any(_holds_more(item, search) for item in mapping.values())
     if metadata_of(value) or any(isinstance(name, str) and "." in name for name in names):
         return True
-    if any(_holds_more(item, barren) for item in mapping.values() if not is_tensor(item)):
+    if any(_holds_more(item, search) for item in mapping.values() if not is_tensor(item)):
         return False
     return any(_rank(mapping[name]) for name in names)
 
@@ -163,31 +171,32 @@ def _join(key: str, name: str) -> str:
     return f"{key}{name}" if name.startswith("[") or not key else f"{key}.{name}"
 
 
-def _holds_more(value: Any, barren: set[int]) -> bool:
-    """Whether a tensor, a module, an optimizer or a scheduler is anywhere inside.
+@dataclass(slots=True)
+class _Search:
+    """What looking for tensors has shown and may still cost: containers (by identity) that hold none, visits left."""
 
-    `barren` collects (by identity) containers known to hold none, so that shared ones are searched once.
-    """
-    pending, seen = [value], 0
+    barren: set[int] = field(default_factory=set)
+    left: int = _SEARCH_NODES
+
+
+def _holds_more(value: Any, search: _Search) -> bool:
+    """Whether a tensor, a module, an optimizer or a scheduler is anywhere inside."""
+    pending = [value]
     visited: set[int] = set()
-    while pending and seen < _SEARCH_NODES:
+    while pending and search.left > 0:
         item = pending.pop()
-        seen += 1
+        search.left -= 1
         if is_tensor(item) or is_module(item):
             return True
-        if (
-            not isinstance(item, (dict, list, tuple, set, frozenset, Instance))
-            or id(item) in visited
-            or id(item) in barren
-        ):
+        held = isinstance(item, (dict, list, tuple, set, frozenset, Instance))
+        if not held or id(item) in visited or id(item) in search.barren:
             continue
         visited.add(id(item))
         keys = _keys(item)
         if {"state", "param_groups"} <= keys or ("last_epoch" in keys and keys & _SCHEDULER_KEYS):
             return True
         pending.extend(inner for _, inner in _inside(item))
-    if not pending:
-        barren.update(visited)
+    search.barren.update(visited)
     return False
 
 

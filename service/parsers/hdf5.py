@@ -29,7 +29,7 @@ from service.parsers.hdf5_messages import (
     place_of,
     shape_of,
 )
-from service.parsers.hdf5_pages import Pages, find_hdf5, open_pages
+from service.parsers.hdf5_pages import Pages, open_pages
 from service.parsers.hdf5_types import OPAQUE, ElementType, type_of
 from service.plain import text
 from service.source import Source

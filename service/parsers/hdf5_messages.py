@@ -62,7 +62,8 @@ def _second_version(pages: Pages, head: bytes, address: int) -> tuple[tuple[int,
 
 
 def _collect(pages: Pages, block: tuple[int, int], header: struct.Struct, skipped: int) -> list[Message]:
-    blocks, seen, found, total = [block], {block[0]}, [], 0
+    blocks, seen, total = [block], {block[0]}, 0
+    found: list[Message] = []
     for start, size in blocks:  # grows as continuations are met
         total += size
         if total > MAX_HEADER or len(found) > MAX_MESSAGES:

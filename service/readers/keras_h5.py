@@ -15,8 +15,9 @@ from service.catalog.keras_stored import read_names
 from service.config import Limits
 from service.errors import MalformedFile
 from service.formats import Format, Upload
-from service.parsers.hdf5 import Group, Hdf5, find_hdf5, peek_hdf5, read_hdf5
+from service.parsers.hdf5 import Group, Hdf5, peek_hdf5, read_hdf5
 from service.parsers.hdf5_attributes import text_of
+from service.parsers.hdf5_pages import find_hdf5
 from service.parsers.json_text import parse_object
 from service.plain import text
 from service.source import Source

@@ -10,7 +10,8 @@ from service.catalog.keras_objects import group_name
 from service.catalog.keras_shelf import CONTAINERS
 from service.errors import InputError, MalformedFile
 from service.formats import Format, Upload
-from service.parsers.hdf5 import Hdf5, find_hdf5, merge, peek_hdf5, read_hdf5
+from service.parsers.hdf5 import Hdf5, merge, peek_hdf5, read_hdf5
+from service.parsers.hdf5_pages import find_hdf5
 from service.parsers.json_text import parse_object
 from service.source import Source, head
 from service.tree import Model, ModelInfo

@@ -142,7 +142,7 @@ def listing() -> Response:
 
 @blueprint.delete("/<id:identifier>")
 def delete(identifier: str) -> Response:
-    """Delete an analysis with its upload and its report; one that still waits or runs is killed and stays `cancelled`."""
+    """Delete an analysis with its upload and report; one that waits or runs is killed and stays `cancelled`."""
     parts = services()
     if not catalogue.remove(parts.database, parts.blobs, identifier):
         raise failures.not_found()

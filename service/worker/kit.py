@@ -55,9 +55,10 @@ def load(kind: str, module: Path | None) -> Kit:
     os.environ.update(ENVIRONMENT)
     tempfile.tempdir = "/"  # some modules ask for a temporary folder at import; one that is there, not one to write to
     if kind == "static":
-        readers = (cast("Reader", _from_file(module)),) if module else load_readers()
-        rehearse(readers)
-        return Kit(readers, None)
+        if module:
+            return Kit((cast("Reader", _from_file(module)),), None)
+        rehearse(load_readers())
+        return Kit(load_readers(), None)
     builder = cast("Builder", _from_file(module)) if module else load_builder(kind)
     builder.warm()
     warm_enrichers()

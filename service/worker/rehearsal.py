@@ -15,6 +15,7 @@ from service import wire
 from service.config import Limits
 from service.enrich.pipeline import enrich, warm
 from service.formats import Reader, Upload
+from service.registry import identify
 from service.source import FileSource, Meter
 from service.tree import Model
 
@@ -22,7 +23,7 @@ FILES = Path(__file__).parent / "rehearsal_files"
 
 
 def rehearse(readers: Sequence[Reader]) -> None:
-    """Let the first reader that accepts each file read it. A file that none of `readers` accepts is passed over."""
+    """Have each file read and enriched, and forget the answer."""
     warm()
     for path in sorted(FILES.iterdir()):
         descriptor = os.open(path, os.O_RDONLY)
@@ -35,7 +36,6 @@ def rehearse(readers: Sequence[Reader]) -> None:
 def _read(descriptor: int, name: str, readers: Sequence[Reader]) -> None:
     meter = Meter(Limits())
     upload = Upload({name: FileSource(descriptor, meter)}, meter)
-    reader = next((reader for reader in readers if reader.accept(upload)), None)
-    found = reader.read(upload) if reader else None
+    found = identify(upload, tuple(readers)).read(upload)
     if isinstance(found, Model):
         wire.encode(wire.Answer(model=enrich(found)))

@@ -1,13 +1,14 @@
 """Keras' own architecture JSON of many models, with Keras' own account of each; runs under the Keras interpreter.
 
-Leaves `specs.jsonl` (a `to_json()` a line) and `expected.json`: per model, in the same order, its name, totals and
-layers (`path`, `type`, `output`, `weights` as [shape, dtype, trainable]).
+Leaves `specs.jsonl` (a `to_json()` a line), `random.jsonl` (random layer lists) and `expected.json`: per model, in the
+same order, its name, totals and layers (`path`, `type`, `output`, `weights` as [shape, dtype, trainable]).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -172,8 +173,13 @@ def _application(name: str, **options: Any) -> Callable[[], Model]:
 MODELS: list[Callable[[], Model]] = [
     mlp_batchnorm, functional_mlp, small_cnn, nested_shared, frozen_base, recurrent, shared_layer, open_sizes,
     transformer, all_layers, _application("ResNet50"), _application("EfficientNetV2B0"),
-    _application("MobileNetV3Small"), _application("ConvNeXtTiny"), _application("NASNetMobile"), _application("DenseNet121"),
+    _application("MobileNetV3Small"), _application("ConvNeXtTiny"), _application("NASNetMobile"),
+    _application("DenseNet121"),
 ]  # fmt: skip
+
+
+EXPORTED = {"GroupedQueryAttention": "GroupQueryAttention"}
+"""Classes that Keras exports, and writes into its JSON, under another name."""
 
 
 def walk(model: Model, prefix: str = "") -> Iterator[dict[str, Any]]:
@@ -183,7 +189,7 @@ def walk(model: Model, prefix: str = "") -> Iterator[dict[str, Any]]:
         inner = layer if isinstance(layer, keras.Model) else None
         yield {
             "path": path,
-            "type": type(layer).__name__,
+            "type": EXPORTED.get(type(layer).__name__, type(layer).__name__),
             "output": _shape(layer),
             "weights": [] if inner else [_weight(weight) for weight in layer.weights],
             "learned": sum(_count(weight) for weight in layer.trainable_weights),
@@ -208,6 +214,58 @@ def _count(weight: Any) -> int:
     return total
 
 
+_RANDOM: dict[int, list[dict[str, Any]]] = {
+    2: [{"type": "Dense", "units": 5}, {"type": "BatchNormalization"}, {"type": "Dropout", "rate": 0.2},
+        {"type": "Activation", "activation": "gelu"}, {"type": "Reshape", "target_shape": [-1, 1]},
+        {"type": "RepeatVector", "n": 4}, {"type": "LayerNormalization", "center": False}, {"type": "PReLU"},
+        {"type": "Dense", "units": 7, "use_bias": False, "trainable": False}],
+    3: [{"type": "LSTM", "units": 3}, {"type": "GRU", "units": 4, "return_sequences": True, "reset_after": False},
+        {"type": "Conv1D", "filters": 6, "kernel_size": 2, "padding": "same"}, {"type": "MaxPooling1D"},
+        {"type": "SimpleRNN", "units": 2}, {"type": "Flatten"}, {"type": "Permute", "dims": [2, 1]},
+        {"type": "SeparableConv1D", "filters": 4, "kernel_size": 3}, {"type": "UnitNormalization"},
+        {"type": "Dense", "units": 6}, {"type": "GlobalAveragePooling1D"}, {"type": "UpSampling1D", "size": 2}],
+    4: [{"type": "Conv2D", "filters": 4, "kernel_size": [3, 2], "strides": 2}, {"type": "Flatten"},
+        {"type": "DepthwiseConv2D", "kernel_size": 3, "depth_multiplier": 2}, {"type": "MaxPooling2D"},
+        {"type": "Conv2DTranspose", "filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"},
+        {"type": "BatchNormalization", "scale": False}, {"type": "ZeroPadding2D", "padding": [[1, 0], [0, 2]]},
+        {"type": "SeparableConv2D", "filters": 5, "kernel_size": 2, "use_bias": False}, {"type": "Dense", "units": 4},
+        {"type": "GlobalMaxPooling2D"}, {"type": "SpatialDropout2D", "rate": 0.1}, {"type": "Reshape",
+         "target_shape": [-1, 4]}, {"type": "Cropping2D", "cropping": 1}],
+}  # fmt: skip
+"""Layers by the rank of input they take, for random lists."""
+
+
+def random_lists(count: int) -> Iterator[tuple[dict[str, Any], Model | None]]:
+    """Random layer lists, each with the model that Keras makes of it, or None where Keras refuses."""
+    draw = random.Random(20261121)  # noqa: S311 - a corpus, not a secret
+    for _ in range(count):
+        shape = draw.choice([[12], [8, 6], [None, 5], [12, 10, 4], [16, 16, 3]])
+        spec: dict[str, Any] = {"framework": "keras", "input_shape": shape, "layers": []}
+        keras.utils.clear_session()
+        tensor = inputs = keras.Input(shape)
+        model: Model | None = None
+        try:
+            for _ in range(draw.randint(1, 7)):
+                chosen = draw.choice(_RANDOM[len(tensor.shape)])
+                spec["layers"].append(chosen)
+                arguments = {key: value for key, value in chosen.items() if key != "type"}
+                tensor = getattr(kl, chosen["type"])(**arguments)(tensor)
+            model = Model(inputs, tensor)
+        except ValueError:
+            pass
+        yield spec, model
+
+
+def write_random(target: Path) -> list[dict[str, Any]]:
+    """Write the random lists; the account of those that Keras refuses has no layers."""
+    expected = []
+    with (target / "random.jsonl").open("w") as specs:
+        for spec, model in random_lists(150):
+            specs.write(json.dumps(spec) + "\n")
+            expected.append({"layers": list(walk(model))[1:] if model is not None else None})
+    return expected
+
+
 def main(target: Path) -> None:
     """Write every model."""
     expected = []
@@ -223,7 +281,9 @@ def main(target: Path) -> None:
                     "total": model.count_params(),
                     "layers": list(walk(model)),
                 })  # fmt: skip
-    (target / "expected.json").write_text(json.dumps({"models": expected}))
+    with keras.StatelessScope(initialize_variables=False):
+        drawn = write_random(target)
+    (target / "expected.json").write_text(json.dumps({"models": expected, "random": drawn}))
 
 
 if __name__ == "__main__":

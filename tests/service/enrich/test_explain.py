@@ -119,11 +119,12 @@ def test_convolutions(case: tuple[str, str, str, tuple[int, ...], tuple[int, ...
 def test_separable_convolution() -> None:
     """Depthwise, pointwise and bias are added."""
     one = layer(
-        "s", "separable_conv2d",
+        "s",
+        "separable_conv2d",
         weight("depthwise_kernel", (3, 3, 8, 1), "depthwise_kernel", layout="HWIM"),
         weight("pointwise_kernel", (1, 1, 8, 16), "pointwise_kernel", layout="HWIO"),
         weight("bias", (16,), "bias"),
-    )  # fmt: skip
+    )
     assert explained(one).formula == "3 × 3 × 8 × 1 + 1 × 1 × 8 × 16 + 16 = 216"
 
 
@@ -159,11 +160,14 @@ def test_keras_bidirectional() -> None:
 def test_torch_lstm_with_projection() -> None:
     """Two biases per gate; proj_size shrinks the state and adds one kernel without gates."""
     one = layer(
-        "lstm", "lstm",
-        weight("weight_ih_l0", (16, 10), "kernel"), weight("weight_hh_l0", (16, 3), "recurrent_kernel"),
-        weight("bias_ih_l0", (16,), "bias"), weight("bias_hh_l0", (16,), "recurrent_bias"),
+        "lstm",
+        "lstm",
+        weight("weight_ih_l0", (16, 10), "kernel"),
+        weight("weight_hh_l0", (16, 3), "recurrent_kernel"),
+        weight("bias_ih_l0", (16,), "bias"),
+        weight("bias_hh_l0", (16,), "recurrent_bias"),
         weight("weight_hr_l0", (3, 4), "projection_kernel"),
-    )  # fmt: skip
+    )
     assert explained(one, "torch").formula == "4 × (10 × 4 + 3 × 4 + 4 + 4) + 3 × 4 = 252"
 
 

@@ -69,8 +69,10 @@ def test_unknown_trainability_is_not_guessed() -> None:
     made = enrich(model("torch", layer("m", "unknown", weight("weight", (6,), group="unknown"))))
     trained = next(tool for tool in made.counted_as if tool.label == "... if p.requires_grad")
     assert (trained.value, trained.status, trained.note) == (
-        None, "unavailable", "The file does not say which weights are trained.",
-    )  # fmt: skip
+        None,
+        "unavailable",
+        "The file does not say which weights are trained.",
+    )
     assert made.counted_as[0].status == "partial"
 
 

@@ -19,13 +19,23 @@ HOSTILE = "=cmd|' /C calc'!A0\x1b[31m\r\n<script>|`x`\u202e"
 def small() -> Report:
     made = model(
         "keras",
-        layer("conv2d", "conv2d",
-              weight("kernel", (3, 3, 1, 32), "kernel", layout="HWIO"), weight("bias", (32,), "bias"),
-              type="Conv2D", output_shapes=((None, 64, 64, 32),)),
+        layer(
+            "conv2d",
+            "conv2d",
+            weight("kernel", (3, 3, 1, 32), "kernel", layout="HWIO"),
+            weight("bias", (32,), "bias"),
+            type="Conv2D",
+            output_shapes=((None, 64, 64, 32),),
+        ),
         layer("outer", "model", type="Functional", output_shapes=((None, 10),)),
-        layer("outer/bn", "batch_norm", weight("moving_mean", (32,), "moving_mean", "statistic"), type="BatchNormalization",
-              parent="outer"),
-    )  # fmt: skip
+        layer(
+            "outer/bn",
+            "batch_norm",
+            weight("moving_mean", (32,), "moving_mean", "statistic"),
+            type="BatchNormalization",
+            parent="outer",
+        ),
+    )
     return report(enrich(made))
 
 

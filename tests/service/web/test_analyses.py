@@ -291,7 +291,7 @@ def test_deleting_takes_everything_away(send, client, nothing_left):
 
 
 def test_deleting_a_running_analysis_kills_it(send, client, sandbox, nothing_left):
-    """The child is told to stop, the upload is gone, and the analysis says what became of it until it is deleted too."""
+    """The child is told to stop, the upload is gone, and the analysis says so until it is deleted too."""
     here = send(b"hang", path="/v1/analyses?wait=0").headers["Location"]
     wait_for(lambda: sandbox.runs)
     assert client.delete(here).status_code == 204
