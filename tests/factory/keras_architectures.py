@@ -1,7 +1,7 @@
 """Writes the configuration of every architecture in keras.applications and the output shape of every layer.
 
-Run by `tests.corpus` under an interpreter with Keras 3: `python keras_architectures.py FOLDER`. The models are built inside
-a `StatelessScope`, so that no weight is ever allocated.
+Run by `tests.corpus` under an interpreter with Keras 3: `python keras_architectures.py FOLDER`. The models are built
+inside a `StatelessScope`, so that no weight is ever allocated.
 expected.json: architecture -> {"config": to_json(), "outputs": {layer name: [shape]}}.
 """
 

@@ -1,8 +1,8 @@
 """Writes files of Keras 3 with Keras itself, and what Keras says is in them.
 
 Run by `tests.corpus` under an interpreter with TensorFlow and Keras 3: `python keras_files.py FOLDER`.
-expected.json: model -> {"name", "type", "count", "trainable", "files", "optimizer": [shape], "layers": [{"path", "name",
-"type", "trainable", "outputs", "repeated", "model", "weights": [{"name", "shape", "dtype", "trainable"}]}]}.
+expected.json: model -> {"name", "type", "count", "trainable", "files", "optimizer": [shape], "layers": [{"path",
+"name", "type", "trainable", "outputs", "repeated", "model", "weights": [{"name", "shape", "dtype", "trainable"}]}]}.
 """
 
 from __future__ import annotations
@@ -401,13 +401,15 @@ def mobilenet():
 
 def _relative(layer: Any, prefix: str = "") -> list[tuple[str, Any]]:
     """(name relative to its layer, variable) in the order of `layer.weights`, as Keras counts them: each once."""
+    hidden = not prefix and type(layer).__name__ in FUSED
+    inner = [
+        pair for each in _inner_layers(layer) for pair in _relative(each, "" if hidden else f"{prefix}{each.name}/")
+    ]
+    names = {id(variable): name for name, variable in inner}
     own = layer._trainable_variables + layer._non_trainable_variables
-    found = [(prefix + variable.name.split(":")[0].rsplit("/", 1)[-1], variable) for variable in own]
-    for inner in _inner_layers(layer):
-        hidden = not prefix and type(layer).__name__ in FUSED
-        found.extend(_relative(inner, "" if hidden else f"{prefix}{inner.name}/"))
+    found = [(names.get(id(variable), prefix + variable.name), variable) for variable in own]
     unique: dict[int, tuple[str, Any]] = {}
-    for name, variable in found:
+    for name, variable in [*found, *inner]:
         unique.setdefault(id(variable), (name, variable))
     return list(unique.values())
 
