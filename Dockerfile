@@ -42,8 +42,8 @@ FROM pip AS built-service
 RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     python3 -m venv --without-pip .venv \
     && /opt/pip/bin/python -m pip --python .venv/bin/python install --constraint constraints.txt --requirement requirements.txt
-RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
-    /opt/pip/bin/python -m pip --python .venv/bin/python install --no-index --no-deps /wheel/*.whl
+COPY --from=wheel /wheel /wheel
+RUN /opt/pip/bin/python -m pip --python .venv/bin/python install --no-index --no-deps /wheel/*.whl
 
 FROM pip AS built-keras
 # C++ headers are for compiling operators, which nobody does here.
@@ -52,8 +52,8 @@ RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     && /opt/pip/bin/python -m pip --python .venv-keras/bin/python install --constraint constraints-keras.txt \
        tensorflow-cpu keras msgspec numpy \
     && rm -rf .venv-keras/lib/python3*/site-packages/tensorflow/include
-RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
-    /opt/pip/bin/python -m pip --python .venv-keras/bin/python install --no-index --no-deps /wheel/*.whl
+COPY --from=wheel /wheel /wheel
+RUN /opt/pip/bin/python -m pip --python .venv-keras/bin/python install --no-index --no-deps /wheel/*.whl
 
 FROM pip AS built-torch
 # As above; of torch/bin only the test programs could go, and torch_shm_manager is needed at import.
@@ -61,8 +61,8 @@ RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     python3 -m venv --without-pip .venv-torch \
     && /opt/pip/bin/python -m pip --python .venv-torch/bin/python install --constraint constraints.txt torch msgspec numpy \
     && rm -rf .venv-torch/lib/python3*/site-packages/torch/include .venv-torch/lib/python3*/site-packages/torch/test
-RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
-    /opt/pip/bin/python -m pip --python .venv-torch/bin/python install --no-index --no-deps /wheel/*.whl
+COPY --from=wheel /wheel /wheel
+RUN /opt/pip/bin/python -m pip --python .venv-torch/bin/python install --no-index --no-deps /wheel/*.whl
 
 # --- running: read-only root, nobody's uid, data in one volume -----------------------------------------------------
 FROM base AS service

@@ -132,7 +132,10 @@ def snake_case(class_name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-_CLASS_OF_SNAKE = {snake_case(name): name for name in KIND_OF_CLASS}
+_CLASS_OF_SNAKE = {
+    **{name.lower(): name for name in KIND_OF_CLASS},  # as Keras 1 named layers
+    **{snake_case(name): name for name in KIND_OF_CLASS},
+}
 
 
 def class_of_group(group: str) -> str | None:

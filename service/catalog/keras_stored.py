@@ -11,7 +11,7 @@ from service.catalog.keras_classes import KIND_OF_CLASS, class_of_group, kind_of
 from service.catalog.keras_names import Stored, class_by_weights, class_fits, relative_names, stored
 from service.catalog.keras_objects import natural
 from service.catalog.keras_shelf import Same, repeated
-from service.catalog.keras_variables import own_variables
+from service.catalog.keras_variables import KERAS_1_NAMES, own_variables
 from service.catalog.keras_weights import Owner, make_weight
 from service.parsers.hdf5 import Dataset, Group
 from service.parsers.hdf5_attributes import texts
@@ -178,14 +178,16 @@ def _class_of(name: str, variables: list[Stored]) -> str | None:
     guess = class_of_group(name)
     if guess is not None and KIND_OF_CLASS[guess] in (*_COMPOSITE, "container"):
         return guess
-    names = [variable.steps[-1] for variable in variables]
-    if guess is not None and class_fits(guess, [_local(found, name) for found in names]):
+    names = [_local(variable.steps[-1], name) for variable in variables]
+    if guess is not None and class_fits(guess, names):
         return guess
-    return class_by_weights([_local(found, name) for found in names], [found.dataset.shape for found in variables])
+    return class_by_weights(names, [found.dataset.shape for found in variables])
 
 
 def _local(variable: str, layer: str) -> str:
-    return variable.removeprefix(f"{layer}_")
+    """A variable's own name as Keras 2 and 3 have it."""
+    local = variable.removeprefix(f"{layer}_")
+    return KERAS_1_NAMES.get(local, local)
 
 
 def _unique(wanted: str, paths: set[str]) -> str:

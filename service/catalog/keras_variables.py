@@ -268,8 +268,6 @@ ROLE_OF_NAME: dict[str, str] = {
     "pointwise_kernel": "pointwise_kernel",
     "moving_mean": "moving_mean",
     "moving_variance": "moving_variance",
-    "running_mean": "moving_mean",
-    "running_std": "moving_variance",
     "mean": "mean",
     "variance": "variance",
     "count": "count",
@@ -306,7 +304,15 @@ ROLE_OF_NAME: dict[str, str] = {
     "imag_kernel": "kernel",
 }
 _PROJECTIONS = {"query": "query", "key": "key", "value": "value", "attention_output": "output"}
-_KERAS_1_NAMES = {"W": "kernel", "b": "bias", "U": "recurrent_kernel", "alphas": "slope"}
+KERAS_1_NAMES = {
+    "W": "kernel",
+    "b": "bias",
+    "U": "recurrent_kernel",
+    "alphas": "alpha",
+    "running_mean": "moving_mean",
+    "running_std": "moving_variance",
+}
+"""What variables of Keras 1 were called from Keras 2 on (`running_std` held the variance)."""
 
 
 @lru_cache(maxsize=4096)
@@ -326,7 +332,8 @@ def role_of(name: str, class_name: str | None = None) -> str:
 
 def _keras_1_role(local: str) -> str | None:
     """`W`, `b`, `U`, or `W_i`, `U_f` ... for the gates of a Keras 1 recurrent layer."""
-    return _KERAS_1_NAMES.get(local) or (_KERAS_1_NAMES.get(local[0]) if local[1:2] == "_" else None)
+    name = KERAS_1_NAMES.get(local) or (KERAS_1_NAMES.get(local[0]) if local[1:2] == "_" else None)
+    return ROLE_OF_NAME[name] if name is not None else None
 
 
 _LAYOUT_BY_KIND = {

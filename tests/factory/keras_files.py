@@ -509,7 +509,7 @@ def _write(folder: Path) -> dict[str, Any]:
             (folder / f"{name}.json").write_text(built.to_json())
         expected[name] = {**_expected(built), "files": files}
     built = MODELS["several_outputs"]()
-    built.save_weights(folder / "sharded.weights.json", max_shard_size=1e-6)
+    built.save_weights(folder / "sharded.weights.json", max_shard_size=1.6e-7)
     expected["sharded"] = {**_expected(built), "files": sorted(path.name for path in folder.glob("sharded*"))}
     return expected
 
