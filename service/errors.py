@@ -133,7 +133,7 @@ class LimitExceeded(InputError):
     code = "limit_exceeded"
 
     def __init__(self, limit: str, maximum: int, detail: str, *, value: int | None = None, **where: Any) -> None:
-        known = {} if value is None else {"value": value}
+        known: dict[str, Any] = {} if value is None else {"value": value}
         super().__init__(detail, limit=limit, maximum=maximum, **known, **where)
 
 

@@ -16,6 +16,7 @@ from service.tree import Layer, Model
 
 READERS = (keras_v3, keras_h5, keras_weights_h5)
 
+
 def read(*paths: Path) -> tuple[str, Model]:
     """(format id, model) of files, by the first reader that accepts them."""
     return read_upload(upload({path.name: path.read_bytes() for path in paths}))
@@ -66,7 +67,12 @@ def layers_of(model: Model) -> dict[str, Layer]:
 def weights_of(layer: Layer) -> list[dict[str, Any]]:
     """A layer's weights in the words of a corpus' `expected.json`."""
     return [
-        {"name": w.name, "shape": None if w.shape is None else list(w.shape), "dtype": w.dtype, "trainable": w.trainable}
+        {
+            "name": w.name,
+            "shape": None if w.shape is None else list(w.shape),
+            "dtype": w.dtype,
+            "trainable": w.trainable,
+        }
         for w in layer.weights
     ]
 

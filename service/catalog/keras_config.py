@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
-from service.catalog.keras_classes import is_operation, snake_case
+from service.catalog.keras_classes import KIND_OF_CLASS, is_operation, snake_case
 from service.errors import LimitExceeded, MalformedFile
 from service.plain import MAX_TEXT, json_value, text
 from service.tree import Frozen, Shape
+
+_ALSO_OPERATIONS = frozenset(
+    {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Reshape", "Softmax"}
+)
+"""Classes of layers that share their name with a tensor operation of Keras 3."""
 
 
 class Reference(Frozen, frozen=True, kw_only=True):
@@ -147,7 +152,8 @@ def _name(entry: dict[str, Any], config: dict[str, Any], class_name: str) -> str
 
 def _is_nameless_operation(class_name: str, config: dict[str, Any], module: str | None) -> bool:
     """Keras 3's operations in legacy files come without module, and with nothing but a name."""
-    return module is None and class_name != "InputLayer" and set(config) == {"name"}
+    is_layer = class_name in KIND_OF_CLASS and class_name not in _ALSO_OPERATIONS
+    return module is None and set(config) == {"name"} and not is_layer
 
 
 def _is_chain(class_name: str, config: dict[str, Any]) -> bool:

@@ -5,7 +5,9 @@ Knows sections III.A.2 and III.G of the HDF5 File Format Specification 3.0; must
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
+from operator import itemgetter
 
 import msgspec
 
@@ -37,10 +39,11 @@ def _object(pages: Pages, heap: _Heap, identifier: bytes, address: int) -> tuple
     middle = 1 + heap.offset_bytes
     offset = int.from_bytes(identifier[1:middle], "little")
     length = int.from_bytes(identifier[middle : middle + heap.length_bytes], "little")
-    for start, block, size in heap.blocks:
-        if start <= offset < start + size:
-            return pages.read(block + offset - start, length), block + offset - start
-    raise pages.broken("A heap", address)
+    index = bisect_right(heap.blocks, offset, key=itemgetter(0)) - 1
+    if index < 0 or offset >= heap.blocks[index][0] + heap.blocks[index][2]:
+        raise pages.broken("A heap", address)
+    start, block, _ = heap.blocks[index]
+    return pages.read(block + offset - start, length), block + offset - start
 
 
 def _read_heap(pages: Pages, address: int) -> _Heap:

@@ -1,7 +1,8 @@
 """Writes files of Keras 2 and Keras 1, and what Keras 2 says is in its own.
 
-Run by `tests.corpus` under an interpreter with tf_keras, as which the real Keras 2 goes on. No Keras 1 still installs:
-its files are written with h5py, attribute by attribute as `keras/engine/topology.py` of Keras 1.2.2 (`save_weights_to_hdf5_group`) and `keras/models.py` (`save_model`) write them.
+Run by `tests.corpus` under an interpreter with tf_keras, as which the real Keras 2 goes on. No Keras 1 installs now:
+its files are written with h5py, attribute by attribute as Keras 1.2.2 writes them (`save_weights_to_hdf5_group` in
+`keras/engine/topology.py`, `save_model` in `keras/models.py`).
 expected.json has the form that `keras_files.py` describes.
 """
 

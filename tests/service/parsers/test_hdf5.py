@@ -112,7 +112,7 @@ def test_a_tree_is_what_the_library_sees(version: str, user_block: int) -> None:
 def test_large_groups_of_every_kind() -> None:
     """Thousands of names in one group: symbol tables, and dense storage with a B-tree of several levels."""
     for version in ("earliest", "v110"):
-        data = built(version, groups=0, many=3000)
+        data = built(version, groups=0, many=1500)
         assert ours(data) == library(data)
 
 

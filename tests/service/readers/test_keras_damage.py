@@ -140,6 +140,7 @@ def test_limits_are_named(limits: Limits, limit: str) -> None:
 
 def test_a_graph_in_a_circle_ends() -> None:
     """Layers that feed each other, or themselves, are listed; their shapes stay open."""
+
     def layer(name: str, source: str) -> dict[str, object]:
         config = {"name": name, "units": 2}
         return {"class_name": "Dense", "name": name, "config": config, "inbound_nodes": [[[source, 0, 0, {}]]]}

@@ -95,8 +95,10 @@ def test_keras_2_models_agree_with_keras_2() -> None:
 
 
 def test_weights_alone_say_what_they_do_not_say() -> None:
-    """`save_weights` of Keras 2: classes by rule, statistics by name, everything else of unknown trainability; a layer
-    stored twice with the same values counts once."""
+    """`save_weights` of Keras 2.
+
+    Classes by rule, statistics by name, everything else of unknown trainability; a layer stored twice with the same values counts once.
+    """
     form, model = read(corpus_dir("keras_old_files") / "keras_2_weights.h5")
     found = layers_of(model)
     assert form == "keras_h5"
@@ -138,7 +140,9 @@ def test_same_names_with_other_values_are_other_layers() -> None:
     config = {"class_name": "Sequential", "config": {"name": "top", "layers": [
         {**inner, "config": {**inner["config"], "name": name}} for name in ("first", "second", "third")]}}  # fmt: skip
     ones, twos = np.ones((2, 2), "float32"), np.full((2, 2), 2, "float32")
-    data = legacy_file({"first": {"d/kernel:0": ones}, "second": {"d/kernel:0": ones}, "third": {"d/kernel:0": twos}}, config)
+    data = legacy_file(
+        {"first": {"d/kernel:0": ones}, "second": {"d/kernel:0": ones}, "third": {"d/kernel:0": twos}}, config
+    )
     found = layers_of(read_bytes(data)[1])
     assert found["second/d"].shared_with == "first/d"
     assert found["third/d"].shared_with is None
@@ -170,10 +174,15 @@ def test_a_listed_weight_that_is_not_there_is_reported() -> None:
 
 def test_dangers_in_both_configurations_are_listed() -> None:
     """Lambda bytecode in the model's configuration or in the training configuration is reported with its place."""
-    layer = {"class_name": "Lambda", "config": {"name": "evil", "function": ["4wEA", None, None], "function_type": "lambda"}}
+    layer = {
+        "class_name": "Lambda",
+        "config": {"name": "evil", "function": ["4wEA", None, None], "function_type": "lambda"},
+    }
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"name": "m", "layers": [layer]}})
+        file.attrs["model_config"] = json.dumps(
+            {"class_name": "Sequential", "config": {"name": "m", "layers": [layer]}}
+        )
         file.attrs["training_config"] = json.dumps({"loss": {"class_name": "__lambda__", "config": {"code": "4wEA"}}})
         file.create_group("model_weights").attrs["layer_names"] = np.array([], "S1")
     dangers = read_bytes(buffer.getvalue())[1].security

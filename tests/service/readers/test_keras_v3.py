@@ -9,10 +9,21 @@ from typing import Any
 
 import pytest
 
-from service.errors import LimitExceeded, MalformedFile
 from service.config import Limits
+from service.errors import LimitExceeded, MalformedFile
 from tests.corpus import corpus_dir, expected
-from tests.keras_reading import by_name, elements, layers_of, member, read, read_bytes, read_upload, repacked, upload, weights_of
+from tests.keras_reading import (
+    by_name,
+    elements,
+    layers_of,
+    member,
+    read,
+    read_bytes,
+    read_upload,
+    repacked,
+    upload,
+    weights_of,
+)
 
 EXACT = (
     "seed0", "seed1", "seed2", "dense_and_embedding", "convolutions", "normalizations", "recurrent", "attentions",
@@ -30,8 +41,10 @@ def keras(name: str) -> tuple[Any, dict[str, Any]]:
 
 @pytest.mark.parametrize("name", EXACT)
 def test_layers_weights_shapes_and_trainability_are_those_of_keras(name: str) -> None:
-    """Every layer of summary(expand_nested=True), in order: class, switch, output shapes, and each weight of
-    layer.weights with its name, shape, type and trainability."""
+    """Every layer of summary(expand_nested=True), in order.
+
+    Class, switch, output shapes, and each weight of layer.weights with its name, shape, type and trainability.
+    """
     model, wanted = keras(name)
     assert [layer.path for layer in model.layers] == [layer["path"] for layer in wanted["layers"]]
     for ours, theirs in zip(model.layers, wanted["layers"], strict=True):
@@ -49,7 +62,9 @@ def test_totals_are_those_of_keras(name: str) -> None:
     model, wanted = keras(name)
     assert elements(model) == wanted["count"]
     assert elements(model, "trainable") == wanted["trainable"]
-    optimizer = [list(weight.shape or ()) for state in model.states for weight in state.weights if state.group == "optimizer"]
+    optimizer = [
+        list(weight.shape or ()) for state in model.states for weight in state.weights if state.group == "optimizer"
+    ]
     assert optimizer == wanted["optimizer"]
     assert model.complete
     assert model.security == ()
@@ -84,8 +99,10 @@ def test_a_merged_low_rank_pair_is_said_to_be_gone() -> None:
 
 
 def test_custom_layers_are_named_and_their_weights_listed() -> None:
-    """A class of the user's own is marked; its numbered variables and those of its inner layers are all there, whether
-    they learn is left open, and a frozen one is frozen with everything in it."""
+    """A class of the user's own is marked.
+
+    Its numbered variables and those of its inner layers are all there, whether they learn is left open, and a frozen one is frozen with everything in it.
+    """
     model, wanted = keras("custom")
     gate, frozen = layers_of(model)["gate"], layers_of(model)["frozen_gate"]
     assert (gate.type, gate.custom, gate.kind, gate.trainable) == ("Gate", True, "custom", True)
@@ -100,8 +117,10 @@ def test_custom_layers_are_named_and_their_weights_listed() -> None:
 
 
 def test_a_subclassed_model_is_read_from_its_object_tree() -> None:
-    """Without a layer list the file's groups are the layers: classes only where names tell, all weights, own variables
-    at `.`, and a note on the order."""
+    """Without a layer list the file's groups are the layers.
+
+    Classes only where names tell, all weights, own variables at `.`, and a note on the order.
+    """
     model, wanted = keras("subclassed")
     found = layers_of(model)
     assert list(found) == ["b0", "b1", "encoder", "wide", "wide/dense", "wide/dense_1", "."]
@@ -114,8 +133,10 @@ def test_a_subclassed_model_is_read_from_its_object_tree() -> None:
 
 
 def test_edges_sharing_and_frozen_models() -> None:
-    """Layers name what feeds them, also into nested models; a layer called twice says so; one that is in several models
-    points to the first; everything in a frozen model is frozen."""
+    """Layers name what feeds them, also into nested models.
+
+    A layer called twice says so; one that is in several models points to the first; everything in a frozen model is frozen.
+    """
     found = layers_of(keras("nested_shared_frozen")[0])
     assert found["outer_input"].inputs == ()
     assert found["shared"].inputs == ("outer_input", "shared")
@@ -181,7 +202,9 @@ def test_keras_2_archives_are_read() -> None:
 def test_an_unpacked_folder_is_the_same_model() -> None:
     """The members sent as several files, below any folder, give the same layers as the archive."""
     archive = (corpus_dir("keras_files") / "seed1.keras").read_bytes()
-    parts = {f"some/model/{name}": member(archive, name) for name in ("config.json", "metadata.json", "model.weights.h5")}
+    parts = {
+        f"some/model/{name}": member(archive, name) for name in ("config.json", "metadata.json", "model.weights.h5")
+    }
     assert read_upload(upload(parts))[1].layers == read_bytes(archive)[1].layers
 
 

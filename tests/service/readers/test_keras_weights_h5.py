@@ -26,8 +26,10 @@ def test_every_stored_element_is_counted_once(name: str) -> None:
 
 
 def test_classes_and_roles_follow_from_group_names() -> None:
-    """`layers/conv2d` with the name `conv2d` is a Conv2D by rule; its variables have their roles; statistics are told
-    apart; trainability is unknown."""
+    """`layers/conv2d` with the name `conv2d` is a Conv2D by rule.
+
+    Its variables have their roles; statistics are told apart; trainability is unknown.
+    """
     model = read(corpus_dir("keras_files") / "seed2.weights.h5")[1]
     conv = next(layer for layer in model.layers if layer.type == "Conv2D")
     norm = next(layer for layer in model.layers if layer.type == "BatchNormalization")
