@@ -24,11 +24,9 @@ ENV PIP_CONFIG_FILE=/run/secrets/pip \
     PIP_NO_INPUT=1 \
     PIP_QUIET=2
 COPY pyproject.toml constraints.txt ./
-# TensorFlow asks for an older h5py than the lock holds for reading uploads: docs/decisions/0001-environments.md
 RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     python3 -m venv /opt/pip \
     && /opt/pip/bin/python -m pip install --constraint constraints.txt setuptools wheel \
-    && sed '/^h5py==/d' constraints.txt > constraints-keras.txt \
     && /opt/pip/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
        > requirements.txt
 
@@ -49,7 +47,7 @@ FROM pip AS built-keras
 # C++ headers are for compiling operators, which nobody does here.
 RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     python3 -m venv --without-pip .venv-keras \
-    && /opt/pip/bin/python -m pip --python .venv-keras/bin/python install --constraint constraints-keras.txt \
+    && /opt/pip/bin/python -m pip --python .venv-keras/bin/python install --constraint constraints.txt \
        tensorflow-cpu keras msgspec numpy \
     && rm -rf .venv-keras/lib/python3*/site-packages/tensorflow/include
 COPY --from=wheel /wheel /wheel

@@ -30,7 +30,7 @@ install: $(INSTALLED)  ## make the three environments (done by the targets that 
 serve: install  ## start the service on HOST:PORT (127.0.0.1:8000)
 	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py service.wsgi:app
 
-test: install check  ## all checks and all tests; PYTEST_ARGS="-k zip" narrows them
+test: install .venv-keras/.tests check  ## all checks and all tests; PYTEST_ARGS="-k zip" narrows them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: .venv/.installed  ## lint, types, and the import contract of the rooms
@@ -71,14 +71,9 @@ clean:  ## remove the environments and everything that was made or cached, but n
 	@$(@D)/bin/python $(PIP) --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-# TensorFlow asks for an older h5py than the lock holds for reading uploads; here it may choose its own, because this
-# environment never opens one.
-.venv-keras/constraints.txt: constraints.txt | .venv-keras/.made
-	@sed '/^h5py==/d' constraints.txt > $@
-
-.venv-keras/.framework: pyproject.toml .venv-keras/constraints.txt
+.venv-keras/.framework: pyproject.toml constraints.txt | .venv-keras/.made
 	@echo "Installing TensorFlow and Keras into .venv-keras (about 1.5 GB) ..."
-	@$(@D)/bin/python $(PIP) --constraint $(@D)/constraints.txt tensorflow-cpu keras msgspec numpy setuptools
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt tensorflow-cpu keras msgspec numpy setuptools
 	@touch $@
 
 .venv-torch/.framework: pyproject.toml constraints.txt | .venv-torch/.made
@@ -95,21 +90,23 @@ clean:  ## remove the environments and everything that was made or cached, but n
 	@$(@D)/bin/python $(PIP) $(PROJECT)
 	@touch $@
 
+# Keras 2 writes files for the tests. Not in the lock, and without its dependencies: it would bring a second TensorFlow.
+.venv-keras/.tests: .venv-keras/.framework
+	@$(@D)/bin/python $(PIP) --no-deps tf_keras==2.21.0
+	@touch $@
+
 .venv-torch/.bench: .venv-torch/.framework
 	@$(@D)/bin/python $(PIP) --constraint constraints.txt torchinfo
 	@touch $@
 
 # --- the lock ----------------------------------------------------------------------------------------------------
 
-# The newest that reads the public crash reproducers without crashing; TensorFlow's range ends before it.
-LOCKED_H5PY := 3.16.0
-
 lock: .cache/lock/.made  ## resolve all environments anew into constraints.txt
 	@.cache/lock/bin/python $(PIP) pip-tools
 	@.cache/lock/bin/pip-compile --quiet --upgrade --all-extras --strip-extras --allow-unsafe --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file .cache/lock/resolved.txt pyproject.toml
 	@{ echo '# Every package of every environment, resolved together by `make lock`. Versions only: no index, no address, no hash,'; \
-	   echo '# so that it holds wherever pip looks. h5py is set by hand: docs/decisions/0001-environments.md'; \
-	   sed -e '/^weighbridge/d' -e '/^#/d' -e '/^$$/d' -e 's/^h5py==.*/h5py==$(LOCKED_H5PY)/' -e 's/^\(torch==[0-9.]*\)+.*/\1/' \
+	   echo '# so that it holds wherever pip looks: docs/decisions/0001-environments.md'; \
+	   sed -e '/^weighbridge/d' -e '/^#/d' -e '/^$$/d' -e 's/^\(torch==[0-9.]*\)+.*/\1/' \
 		.cache/lock/resolved.txt | LC_ALL=C sort; } > constraints.txt
 	@rm .cache/lock/resolved.txt

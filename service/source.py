@@ -6,9 +6,8 @@ that all views of one upload share, so that `provenance.bytes_read` is true and 
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from service.config import Limits
@@ -113,41 +112,6 @@ class WindowSource:
         return self._inner.read_at(self.start + offset, length)
 
 
-class SourceFile(io.RawIOBase):
-    """A source as a read-only binary file, for libraries that want one (h5py). Short reads only at the end."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__()
-        self._source = source
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; clamps below at 0 as a real file would refuse."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        """Current position."""
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill `buffer` as far as the source reaches."""
-        length = max(0, min(len(buffer), self._source.size - self._position))
-        if length:
-            buffer[:length] = self._source.read_at(self._position, length)
-        self._position += length
-        return length
-
-
 def check_range(size: int, offset: int, length: int) -> None:
     """TruncatedFile unless `offset`..`offset + length` lies within `size` bytes."""
     if offset < 0 or length < 0 or offset + length > size:
@@ -165,6 +129,3 @@ def chunks(source: Source, size: int = 1 << 16) -> Iterator[bytes]:
     """The whole source in pieces of at most `size` bytes."""
     for offset in range(0, source.size, size):
         yield source.read_at(offset, min(size, source.size - offset))
-
-
-Opener = Callable[[], Source]

@@ -19,7 +19,6 @@ from service.tree import Model
 from service.worker.rehearsal import rehearse
 
 ENVIRONMENT = {
-    "HDF5_PLUGIN_PRELOAD": "::",  # HDF5 never looks for filter plugins
     "OMP_NUM_THREADS": "1",  # a pool of threads does not survive a fork
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

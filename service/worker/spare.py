@@ -6,6 +6,7 @@ connection to the client; from there it takes the task and its descriptors, puts
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from typing import NoReturn
@@ -28,6 +29,7 @@ def live(channel: int, plan: Plan, kit: Kit) -> NoReturn:
     they must not close descriptors whose numbers are in use for other things by now.
     """
     status = _FAILED
+    gc.disable()  # a child is short-lived and bounded; a collection costs more than all it could free
     try:
         _arrange_descriptors(channel)
         _serve(plan, kit)

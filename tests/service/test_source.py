@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from service.config import Limits
 from service.errors import LimitExceeded, TruncatedFile
-from service.source import BytesSource, FileSource, Meter, SourceFile, WindowSource, chunks, head
+from service.source import BytesSource, FileSource, Meter, WindowSource, chunks, head
 
 DATA = bytes(range(256)) * 4
 
@@ -50,16 +49,6 @@ def test_the_read_limit_holds(source: FileSource) -> None:
     with pytest.raises(LimitExceeded) as caught:
         source.read_at(0, 1000)
     assert caught.value.info.extra["limit"] == "read_bytes"
-
-
-def test_a_source_as_a_file(source: FileSource) -> None:
-    """Libraries that want a file get one that ends where the source does."""
-    file = SourceFile(WindowSource(source, 256, 100))
-    assert file.read(4) == b"\x00\x01\x02\x03"
-    assert file.seek(-2, io.SEEK_END) == 98
-    assert file.read(10) == bytes([98, 99])
-    assert file.read(1) == b""
-    assert (file.readable(), file.seekable(), file.tell()) == (True, True, 100)
 
 
 def test_head_and_chunks() -> None:

@@ -103,6 +103,7 @@ def test_keras_1_sequential() -> None:
 
 def test_keras_1_functional() -> None:
     """`Model`, `Merge` and the recurrent layers of Keras 1; a GRU then had no `reset_after`."""
+
     def entry(kind: str, name: str, config: dict[str, Any], *feeds: str) -> dict[str, Any]:
         nodes = [[[feed, 0, 0] for feed in feeds]] if feeds else []
         return {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": nodes}

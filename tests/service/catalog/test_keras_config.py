@@ -42,8 +42,13 @@ def test_keras_3_nodes() -> None:
     def tensor(name: str) -> dict[str, Any]:
         return {"class_name": "__keras_tensor__", "config": {"shape": [8, 4], "keras_history": [name, 0, 0]}}
 
-    entry = {"module": "keras.layers", "class_name": "Attention", "name": "x", "config": {"name": "x"},
-             "inbound_nodes": [{"args": [[tensor("a"), tensor("b")]], "kwargs": {"k": {"deep": tensor("c")}}}]}  # fmt: skip
+    entry = {
+        "module": "keras.layers",
+        "class_name": "Attention",
+        "name": "x",
+        "config": {"name": "x"},
+        "inbound_nodes": [{"args": [[tensor("a"), tensor("b")]], "kwargs": {"k": {"deep": tensor("c")}}}],
+    }
     assert calls(entry) == [[("a", 0, 0), ("b", 0, 0), ("c", 0, 0)]]
     model = {"class_name": "Functional", "config": {"name": "m", "layers": [entry]}}
     first = ((parse_model(model, 10).layers or ())[0].calls or ())[0][0]

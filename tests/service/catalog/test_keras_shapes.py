@@ -128,6 +128,9 @@ def test_models_nested_to_explode_end() -> None:
     """Thirty models, each calling the next one twice with other shapes, are worked out in bounded time."""
     spec: dict[str, Any] = {"class_name": "Dense", "config": {"name": "d", "units": 2}}
     for number in range(30):
-        spec = {"class_name": "Sequential", "config": {"name": f"s{number}", "layers": [spec, copy.deepcopy(spec)]}} \
-            if number < 8 else {"class_name": "Sequential", "config": {"name": f"s{number}", "layers": [spec]}}  # fmt: skip
+        spec = (
+            {"class_name": "Sequential", "config": {"name": f"s{number}", "layers": [spec, copy.deepcopy(spec)]}}
+            if number < 8
+            else {"class_name": "Sequential", "config": {"name": f"s{number}", "layers": [spec]}}
+        )
     assert infer_shapes(parse_model(spec, 10_000))

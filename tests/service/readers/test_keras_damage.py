@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import msgspec
@@ -16,6 +18,7 @@ from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile
 from tests.corpus import corpus_dir
 from tests.keras_reading import member, read_bytes, repacked
+from tests.mutation import mutants
 
 SMALL = ("trained.keras", "trained.h5", "trained.weights.h5", "recurrent.h5", "subclassed.keras", "custom.keras")
 MUTANTS = 150
@@ -163,3 +166,48 @@ def test_a_map_that_is_no_map_is_refused() -> None:
         file.attrs["layer_names"] = 5
     with pytest.raises(MalformedFile, match="layer_names"):
         read_bytes(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    "name", ["nested_shared_frozen.keras", "recurrent.keras", "several_outputs.keras", "keras_2.h5"]
+)
+def test_configurations_with_wrong_values(name: str) -> None:
+    """Valid JSON with values replaced, removed and repeated: an answer or an InputError."""
+    old = name.startswith("keras_2")
+    data = (corpus_dir("keras_old_files" if old else "keras_files") / name).read_bytes()
+    config = _legacy_config(data) if old else member(data, "config.json")
+    for mutant in mutants([json.loads(config)], MUTANTS):
+        content = json.dumps(mutant).encode()
+        answer(_with_legacy_config(content) if old else repacked(data, config=content))
+
+
+@pytest.mark.parametrize("class_name", ["Sequential", "Bidirectional", "TimeDistributed", "Functional"])
+def test_nesting_as_deep_as_json_may_be(class_name: str) -> None:
+    """Models and wrappers nested up to the limit of the JSON parser are answered, not run out of stack."""
+    for depth in (30, 60, 90, 300):
+        spec: dict[str, Any] = {"class_name": "LSTM", "config": {"name": "l", "units": 2, "return_sequences": True}}
+        for number in range(depth):
+            inner = {"layers": [spec]} if class_name in ("Sequential", "Functional") else {"layer": spec}
+            graph = {"output_layers": [["l", 0, 0]]} if class_name == "Functional" else {}
+            spec = {"class_name": class_name, "config": {"name": f"n{number}", **inner, **graph}, "inbound_nodes": []}
+        top = {
+            "class_name": "Sequential",
+            "config": {"name": "top", "layers": [spec], "build_input_shape": [None, 3, 4]},
+        }
+        assert answer(_with_legacy_config(json.dumps(top).encode())) in ("ok", "limit_exceeded")
+
+
+def _legacy_config(data: bytes) -> bytes:
+    with h5py.File(io.BytesIO(data)) as file:
+        return str(file.attrs["model_config"]).encode()
+
+
+def _with_legacy_config(config: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["model_config"] = config
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = [b"conv"]
+        group.create_group("conv").attrs["weight_names"] = [b"conv/kernel:0"]
+        group["conv/conv/kernel:0"] = np.zeros((3, 3, 3, 4), "float32")
+    return buffer.getvalue()

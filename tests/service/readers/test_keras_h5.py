@@ -97,7 +97,8 @@ def test_keras_2_models_agree_with_keras_2() -> None:
 def test_weights_alone_say_what_they_do_not_say() -> None:
     """`save_weights` of Keras 2.
 
-    Classes by rule, statistics by name, everything else of unknown trainability; a layer stored twice with the same values counts once.
+    Classes by rule, statistics by name, everything else of unknown trainability; a layer stored twice with the same
+    values counts once.
     """
     form, model = read(corpus_dir("keras_old_files") / "keras_2_weights.h5")
     found = layers_of(model)
@@ -120,7 +121,11 @@ def test_keras_1_names_and_arguments() -> None:
     assert (conv.kind, conv.output_shapes) == ("conv2d", ((None, 8, 8, 4),))
     assert [(w.name, w.role, w.trainable) for w in conv.weights] == [("W", "kernel", True), ("b", "bias", True)]
     assert [(w.role, w.group) for w in norm.weights] == [
-        ("scale", "frozen"), ("offset", "frozen"), ("moving_mean", "statistic"), ("moving_variance", "statistic")]  # fmt: skip
+        ("scale", "frozen"),
+        ("offset", "frozen"),
+        ("moving_mean", "statistic"),
+        ("moving_variance", "statistic"),
+    ]
     assert found["dense_1"].output_shapes == ((None, 5),)
     assert found["dropout_1"].inputs == ("dense_1",)
     assert model.info.framework_version == "1.2.2"
@@ -135,8 +140,17 @@ def test_keras_1_weights_alone() -> None:
 
 def test_same_names_with_other_values_are_other_layers() -> None:
     """Two nested models with layers of the same names are one shared layer only if the values agree."""
-    inner = {"class_name": "Sequential", "config": {"layers": [
-        {"class_name": "Dense", "config": {"name": "d", "units": 2, "trainable": True, "batch_input_shape": [None, 2]}}]}}  # fmt: skip
+    inner = {
+        "class_name": "Sequential",
+        "config": {
+            "layers": [
+                {
+                    "class_name": "Dense",
+                    "config": {"name": "d", "units": 2, "trainable": True, "batch_input_shape": [None, 2]},
+                }
+            ]
+        },
+    }
     config = {"class_name": "Sequential", "config": {"name": "top", "layers": [
         {**inner, "config": {**inner["config"], "name": name}} for name in ("first", "second", "third")]}}  # fmt: skip
     ones, twos = np.ones((2, 2), "float32"), np.full((2, 2), 2, "float32")
@@ -187,4 +201,6 @@ def test_dangers_in_both_configurations_are_listed() -> None:
         file.create_group("model_weights").attrs["layer_names"] = np.array([], "S1")
     dangers = read_bytes(buffer.getvalue())[1].security
     assert [(d.code, d.severity, d.path, d.member) for d in dangers] == [
-        ("keras_lambda", "critical", "evil", "model_config"), ("keras_lambda", "critical", None, "training_config")]  # fmt: skip
+        ("keras_lambda", "critical", "evil", "model_config"),
+        ("keras_lambda", "critical", None, "training_config"),
+    ]

@@ -101,7 +101,8 @@ def test_a_merged_low_rank_pair_is_said_to_be_gone() -> None:
 def test_custom_layers_are_named_and_their_weights_listed() -> None:
     """A class of the user's own is marked.
 
-    Its numbered variables and those of its inner layers are all there, whether they learn is left open, and a frozen one is frozen with everything in it.
+    Its numbered variables and those of its inner layers are all there; whether they learn is left open, and a frozen
+    one is frozen with everything in it.
     """
     model, wanted = keras("custom")
     gate, frozen = layers_of(model)["gate"], layers_of(model)["frozen_gate"]
@@ -135,7 +136,7 @@ def test_a_subclassed_model_is_read_from_its_object_tree() -> None:
 def test_edges_sharing_and_frozen_models() -> None:
     """Layers name what feeds them, also into nested models.
 
-    A layer called twice says so; one that is in several models points to the first; everything in a frozen model is frozen.
+    A layer called twice says so; one that is in several models points to the first; in a frozen model all is frozen.
     """
     found = layers_of(keras("nested_shared_frozen")[0])
     assert found["outer_input"].inputs == ()
