@@ -4,9 +4,9 @@
 #
 #   sudo deploy/container_check.sh [TARGET ...]      targets of the Dockerfile; default: service all
 #
-# Needs root and Debian or Ubuntu; installs what is missing of its tools. Uses loopback only, ends by itself, and
-# leaves nothing running. BASE=IMAGE takes another base image; WORK=FOLDER keeps its work elsewhere (default
-# /var/tmp/weighbridge-containers: delete it to start over).
+# Needs root and Debian or Ubuntu; installs what is missing of its tools. Uses loopback only, ends by itself, leaves
+# nothing running and no image but the base. BASE=IMAGE takes another base image; WORK=FOLDER keeps its work
+# elsewhere (default /var/tmp/weighbridge-containers: delete it to start over).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,6 +14,7 @@ WORK=${WORK:-/var/tmp/weighbridge-containers}
 BASE=${BASE:-localhost/weighbridge-base}
 PORT=${PORT:-18000}
 PROXY_PORT=${PROXY_PORT:-18080}
+NEEDED_GIB=15  # vfs, the one storage that works everywhere, copies a whole file system a stage
 NAME=weighbridge-check
 SAMPLES=docs/samples
 STORE=(--storage-driver vfs --root "$WORK/store" --runroot "$WORK/run")
@@ -76,8 +77,11 @@ pip_settings() {
 
 build() {
     say "building target $1 from $BASE"
+    local free
+    free=$(df --output=avail --block-size=1G "$WORK" | tail -n 1)
+    ((free >= NEEDED_GIB)) || fail "$WORK has $free GiB free; a build may take $NEEDED_GIB"
     local log=$WORK/build-$1.log
-    buildah "${STORE[@]}" bud --isolation chroot --network host --format docker --layers --build-arg "BASE=$BASE" \
+    buildah "${STORE[@]}" bud --isolation chroot --network host --format docker --build-arg "BASE=$BASE" \
         --secret "id=pip,src=$WORK/pip.conf" "${MOUNTS[@]}" --target "$1" --tag "weighbridge:$1" . >"$log" 2>&1 \
         || { tail -n 30 "$log" >&2; fail "the build of $1; all of it is in $log"; }
     passed "weighbridge:$1, $(podman_ image inspect --format '{{.Size}}' "weighbridge:$1" | numfmt --to=iec) on disk"
@@ -109,6 +113,9 @@ cleanup() {
     [[ -f $WORK/nginx.pid ]] && kill "$(<"$WORK/nginx.pid")" 2>/dev/null
     podman_ rm --force --time 5 "$NAME" >/dev/null 2>&1
     podman_ volume rm --force weighbridge-check >/dev/null 2>&1
+    buildah "${STORE[@]}" rm --all >/dev/null 2>&1  # of a build that was interrupted
+    podman_ images --quiet --filter 'reference=localhost/weighbridge:*' | xargs -r podman "${STORE[@]}" rmi --force >/dev/null 2>&1
+    podman_ image prune --force >/dev/null 2>&1
     return 0
 }
 

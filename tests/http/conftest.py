@@ -74,7 +74,7 @@ class Service:
     def workers(self) -> list[int]:
         """Process ids of the web workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in children if b"gunicorn" in _command_line(pid)]
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it; its exit status."""
@@ -83,6 +83,14 @@ class Service:
         status = self.process.wait(60)
         self._reader.join(10)
         return status
+
+
+def _command_line(pid: str) -> bytes:
+    """What the process was started as; nothing if it is gone by now."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
