@@ -9,6 +9,7 @@ from typing import Any
 
 from service.catalog.keras_classes import is_custom, kind_of
 from service.catalog.keras_config import Spec, plain_config
+from service.catalog.keras_paths import Paths
 from service.catalog.keras_shapes import LayerShapes, infer_shapes
 from service.catalog.keras_shelf import Found, Shelf
 from service.errors import LimitExceeded
@@ -28,7 +29,7 @@ class Layers:
     def __init__(self, model: Spec, max_weights: int) -> None:
         self._shapes = infer_shapes(model)
         self._limit = self._room = max_weights
-        self._paths: set[str] = set()
+        self._paths = Paths()
         self._first: dict[tuple[Any, ...], str] = {}
         self._stored: dict[tuple[str, ...], tuple[str, tuple[Weight, ...]]] = {}
         self.layers: list[Layer] = []
@@ -43,7 +44,7 @@ class Layers:
         self, spec: Spec, shelf: Shelf, parent: str | None, trainable: bool | None, fed_by: tuple[tuple[str, ...], ...]
     ) -> None:
         """The layers of one model; `fed_by` are the paths behind each of its inputs."""
-        paths = {layer.pointer: self._path(parent, layer.name) for layer in spec.members}
+        paths = {layer.pointer: self._paths.take(parent, layer.name) for layer in spec.members}
         edges = _edges(spec, paths, fed_by)
         for layer in spec.members:
             path = paths[layer.pointer]
@@ -133,15 +134,6 @@ class Layers:
         if self._room < 0:
             raise LimitExceeded("weights", self._limit, "The model has too many weights.")
         self.layers.append(layer)
-
-    def _path(self, parent: str | None, name: str) -> str:
-        """A path not used before: a name that occurs twice in one place is numbered."""
-        wanted = f"{parent}/{name}" if parent else name
-        path, number = wanted, 2
-        while path in self._paths:
-            path, number = f"{wanted}~{number}", number + 1
-        self._paths.add(path)
-        return path
 
     def _shared_with(self, layer: Spec, path: str, shelf: Shelf) -> str | None:
         """The first occurrence of the same object: by Keras' number for it, or because it is not stored twice."""

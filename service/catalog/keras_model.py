@@ -52,7 +52,7 @@ def from_object_tree(
         return _bare_tree(spec, root, member, found)
     layers = Layers(spec, limits.weights)
     layers.model(spec, ObjectShelf(spec, root, member))
-    strays = Tree(member, {layer.path for layer in layers.layers})
+    strays = Tree(member, [layer.path for layer in layers.layers])
     strays.model(root, spec.config, spec.trainable, known=frozenset(CONTAINERS))
     return Parts(layers=_with_lora((*layers.layers, *strays.layers)), states=found)
 
@@ -94,7 +94,7 @@ def from_names(
         {name: variables for name, variables in lists.items() if name not in known and variables},
         [],
         same,
-        taken={layer.path for layer in built.layers},
+        taken=[layer.path for layer in built.layers],
     )
     return Parts(
         layers=_with_lora((*built.layers, *rest)), states=states, notes=stored.notes, complete=not stored.notes

@@ -5,11 +5,14 @@ Knows the attributes `layer_names` and `weight_names` and what names tell about 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from service.catalog.keras_classes import KIND_OF_CLASS, class_of_group, kind_of
 from service.catalog.keras_names import Stored, class_by_weights, class_fits, relative_names, stored
 from service.catalog.keras_objects import natural
+from service.catalog.keras_paths import Paths
 from service.catalog.keras_shelf import Same, repeated
 from service.catalog.keras_variables import KERAS_1_NAMES, own_variables
 from service.catalog.keras_weights import Owner, make_weight
@@ -100,11 +103,11 @@ def _listed(group: Group | Dataset | None, layer: str, notes: list[str]) -> tupl
 
 
 def unlisted_layers(
-    lists: dict[str, list[Stored]], own: list[Stored], same: Same, taken: set[str] | None = None
+    lists: dict[str, list[Stored]], own: list[Stored], same: Same, taken: Iterable[str] = ()
 ) -> tuple[Layer, ...]:
     """Layers without configuration: class by automatic name if the variables agree, else by the variables alone."""
     layers: list[Layer] = []
-    paths = taken if taken is not None else set()
+    paths = Paths(taken)
     found: dict[tuple[str, ...], Layer] = {}
 
     def add(name: str, parent: str | None, variables: list[Stored]) -> None:
@@ -154,7 +157,7 @@ def _is_part(scope: str) -> bool:
     )
 
 
-def _layer(name: str, parent: str | None, variables: list[Stored], paths: set[str]) -> Layer:
+def _layer(name: str, parent: str | None, variables: list[Stored], paths: Paths) -> Layer:
     last = name.rsplit("/", 1)[-1]
     class_name = _class_of(last, variables)
     names = relative_names(variables, last, class_name)
@@ -162,7 +165,7 @@ def _layer(name: str, parent: str | None, variables: list[Stored], paths: set[st
     owner = Owner(class_name=class_name, known=known, trainable=None)
     kind = kind_of(class_name)
     return Layer(
-        path=_unique(f"{parent}/{name}" if parent else name, paths),
+        path=paths.take(parent, name),
         name=name,
         parent=parent,
         type=class_name,
@@ -188,11 +191,3 @@ def _local(variable: str, layer: str) -> str:
     """A variable's own name as Keras 2 and 3 have it."""
     local = variable.removeprefix(f"{layer}_")
     return KERAS_1_NAMES.get(local, local)
-
-
-def _unique(wanted: str, paths: set[str]) -> str:
-    path, number = wanted, 2
-    while path in paths:
-        path, number = f"{wanted}~{number}", number + 1
-    paths.add(path)
-    return path

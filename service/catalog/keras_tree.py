@@ -6,12 +6,14 @@ said to be so; names of groups are the user's attributes and prove nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from service.catalog.keras_classes import is_custom, kind_of
 from service.catalog.keras_config import Spec, parse_layer, plain_config
 from service.catalog.keras_inner import guessed_class
 from service.catalog.keras_objects import VARIABLES, Named, Reading, group_name, natural
+from service.catalog.keras_paths import Paths
 from service.catalog.keras_shelf import CONTAINERS
 from service.parsers.hdf5 import Group
 from service.tree import Layer
@@ -32,9 +34,9 @@ def is_metric(key: str, group: Group) -> bool:
 class Tree:
     """Walks a group; `layers` is the result, in group order (which is by name, not by execution)."""
 
-    def __init__(self, member: str | None, taken: set[str] | None = None) -> None:
+    def __init__(self, member: str | None, taken: Iterable[str] = ()) -> None:
         self._member = member
-        self._paths: set[str] = taken if taken is not None else set()
+        self._paths = Paths(taken)
         self.layers: list[Layer] = []
 
     def model(
@@ -69,7 +71,7 @@ class Tree:
         self, key: str, group: Group, spec: Spec | None, trainable: bool | None, parent: str | None, *, in_list: bool
     ) -> None:
         name = group_name(group) or (spec.name if spec is not None else key)
-        path = self._path(parent, name)
+        path = self._paths.take(parent, name)
         if any(group.group(container) is not None for container in CONTAINERS):
             self._add(
                 path, name, parent, "Sequential" if _is_sequential(key, name) else None, None, Reading(self._member)
@@ -104,14 +106,6 @@ class Tree:
                 notes=tuple(reading.notes),
             )
         )
-
-    def _path(self, parent: str | None, name: str) -> str:
-        wanted = f"{parent}/{name}" if parent else name
-        path, number = wanted, 2
-        while path in self._paths:
-            path, number = f"{wanted}~{number}", number + 1
-        self._paths.add(path)
-        return path
 
 
 def _is_sequential(key: str, name: str) -> bool:
