@@ -17,6 +17,7 @@ from typing import Self
 from blake3 import blake3
 
 from service.errors import InputLost, StorageFull
+from service.jobs.flushing import Flusher
 from service.jobs.hashing import Follower
 from service.jobs.identifiers import new_id
 
@@ -96,6 +97,7 @@ class Incoming:
         self._descriptor = _or_full(functools.partial(os.open, self._path, flags, 0o600))
         self._blake3 = blake3()
         self._follower: Follower | None = None
+        self._flusher = Flusher(self._descriptor) if self._is_large else None
         self._small = bytearray()
         self.size = 0
 
@@ -105,6 +107,8 @@ class Incoming:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._follower is not None and kind is not None:
             self._follower.abandon()
+        if self._flusher is not None:
+            self._flusher.close()
         self._close()
         self._path.unlink(missing_ok=True)
 
@@ -115,7 +119,9 @@ class Incoming:
             left = left[_or_full(functools.partial(os.write, self._descriptor, left)) :]
         self._blake3.update(data)
         self.size += len(data)
-        if not self._is_large:
+        if self._flusher is not None:
+            self._flusher.advance(self.size)
+        else:
             self._hash_on(data)
 
     def _hash_on(self, data: bytes) -> None:
@@ -129,7 +135,8 @@ class Incoming:
 
     def finish(self) -> None:
         """All bytes are written: make them durable, and hold no descriptor any longer."""
-        if self._is_large:
+        if self._flusher is not None:
+            _or_full(self._flusher.finish)
             self._follower = Follower(self._descriptor)
             self._follower.advance(self.size)
         if self._follower is not None:
