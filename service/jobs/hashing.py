@@ -6,6 +6,7 @@ own descriptor (from the page cache) and needs no memory for what waits.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -71,7 +72,7 @@ class Follower:
         except OSError:
             digest = None
         finally:
-            os.close(self._descriptor)
+            _let_go(self._descriptor)
         with self._changed:
             self._digest = digest
             then = self._then
@@ -95,6 +96,13 @@ class Follower:
         with self._changed:
             self._changed.wait_for(lambda: self._abandoned or self._complete or self._written > position)
             return None if self._abandoned else self._written
+
+
+def _let_go(descriptor: int) -> None:
+    """Close the file, and give up its page cache: values are not read again soon, the next upload needs the memory."""
+    with contextlib.suppress(OSError):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
 
 
 def sha256_of(descriptor: int) -> str:
