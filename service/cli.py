@@ -21,7 +21,6 @@ from service.jobs.reports import encode
 from service.sandbox.launch import running
 from service.web import openapi, problems
 from service.web.reports import VIEWS
-from service.web.server import config_file
 
 
 @click.group()
@@ -32,7 +31,7 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve over HTTP; HOST and PORT say where."""
-    command = [sys.executable, "-I", "-m", "gunicorn", "--config", str(config_file())]
+    command = [sys.executable, "-I", "-m", "gunicorn", "--config", "python:service.gunicorn_conf"]
     os.execv(sys.executable, command)  # noqa: S606 - the server takes this process's place
 
 

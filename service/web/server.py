@@ -1,6 +1,6 @@
 """What gunicorn's master does around the web workers: folders, the sandbox's supervisor, leftovers, the ready line.
 
-Knows gunicorn's hooks by their moments only; `deploy/gunicorn.conf.py` binds them. No Flask here.
+Knows gunicorn's hooks by their moments only; `service.gunicorn_conf` binds them. No Flask here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import structlog
 
@@ -119,8 +118,3 @@ def _announce(settings: Settings, address: str) -> None:
         time.sleep(LOOK_SECONDS)
     sys.stdout.write(f"Weighbridge is ready on http://{address}\n")
     sys.stdout.flush()
-
-
-def config_file() -> Path:
-    """The gunicorn configuration that comes with the service."""
-    return Path(__file__).resolve().parent.parent.parent / "deploy" / "gunicorn.conf.py"

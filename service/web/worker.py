@@ -1,6 +1,6 @@
 """gunicorn's threaded worker with two of its gaps closed: slow clients, and errors that never reach the application.
 
-Knows gunicorn; must not know Flask. Named in `deploy/gunicorn.conf.py` as the worker class.
+Knows gunicorn; must not know Flask. Named in `service.gunicorn_conf` as the worker class.
 """
 
 from __future__ import annotations
