@@ -11,11 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from service.enrich.pipeline import enrich
 from service.enrich.pipeline import warm as warm_enrichers
 from service.formats import Reader
 from service.registry import Builder, load_builder, load_readers
-from service.tree import Model
 from service.worker.rehearsal import rehearse
 
 ENVIRONMENT = {
@@ -42,11 +40,6 @@ class Kit(NamedTuple):
     def framework_version(self) -> str | None:
         """The framework's version; None for the static kind."""
         return str(self.builder.framework_version()) if self.builder else None  # torch's is a subclass of str
-
-    @staticmethod
-    def enrich(model: Model) -> Model:
-        """`model` with totals and explanations."""
-        return enrich(model)
 
 
 def load(kind: str, module: Path | None) -> Kit:

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from service import wire
 from service.config import Limits
-from service.enrich.pipeline import enrich, warm
+from service.enrich.pipeline import warm
 from service.formats import Reader, Upload
-from service.registry import identify
 from service.source import FileSource, Meter
-from service.tree import Model
+from service.worker.reading import read
 
 FILES = Path(__file__).parent / "rehearsal_files"
 
@@ -35,7 +34,4 @@ def rehearse(readers: Sequence[Reader]) -> None:
 
 def _read(descriptor: int, name: str, readers: Sequence[Reader]) -> None:
     meter = Meter(Limits())
-    upload = Upload({name: FileSource(descriptor, meter)}, meter)
-    found = identify(upload, tuple(readers)).read(upload)
-    if isinstance(found, Model):
-        wire.encode(wire.Answer(model=enrich(found)))
+    wire.encode(read(Upload({name: FileSource(descriptor, meter)}, meter), readers))

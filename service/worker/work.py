@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from service import wire
+from service.enrich.pipeline import enrich
 from service.errors import ErrorInfo, InputError, LimitExceeded, WorkerCrashed, WorkerOutOfMemory
 from service.formats import Upload
-from service.registry import identify
 from service.source import FileSource, Meter
-from service.tree import Model
 from service.worker import selftest
 from service.worker.kit import Kit
+from service.worker.reading import read
 
 OUT_OF_MEMORY = wire.encode(
     wire.Answer(error=WorkerOutOfMemory("The analysis needed more memory than it may use and was stopped.").info)
@@ -49,12 +49,7 @@ def _answer(task: wire.Task, files: Sequence[int], kit: Kit) -> wire.Answer:
 
 def _read(task: wire.Task, files: Sequence[int], kit: Kit, meter: Meter) -> wire.Answer:
     parts = {name: FileSource(file, meter) for name, file in zip(task.parts, files, strict=True)}
-    upload = Upload(parts, meter)
-    reader = identify(upload, kit.readers)
-    found = reader.read(upload)
-    if isinstance(found, Model):
-        return wire.Answer(model=kit.enrich(found), reader=reader.FORMAT.id)
-    return wire.Answer(build=found, reader=reader.FORMAT.id)
+    return read(Upload(parts, meter), kit.readers)
 
 
 def _build(task: wire.Task, files: Sequence[int], kit: Kit, meter: Meter) -> wire.Answer:
@@ -64,7 +59,7 @@ def _build(task: wire.Task, files: Sequence[int], kit: Kit, meter: Meter) -> wir
     request = wire.decode_build(source.read_at(0, source.size))
     if kit.builder is None:
         raise LookupError(request.kind)
-    model = kit.enrich(kit.builder.build(request, task.limits))
+    model = enrich(kit.builder.build(request, task.limits))
     return wire.Answer(model=model, reader=request.dialect, framework_version=kit.framework_version)
 
 
