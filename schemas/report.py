@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from schemas.blocks import BlockSchema
+from schemas.costs import LayerCostSchema, ModelCostSchema
+from schemas.measured import WeightStatisticsSchema
 from schemas.shorthand import (
     boolean,
     choice,
@@ -16,6 +19,8 @@ from schemas.shorthand import (
     nested,
     nested_list,
     number,
+    sentence,
+    sentences,
     shape,
     shapes,
     string,
@@ -54,13 +59,14 @@ class WeightSchema(Schema):
     tied_to = string("The first weight that owns the same storage.", null=True)
     persistent = boolean("false for a PyTorch buffer that state_dict() leaves out.", null=True)
     location = nested(LocationSchema, "Where its bytes lie.", null=True)
+    statistics = nested(WeightStatisticsSchema, "What its values show; null unless stats=true.", null=True)
 
 
 class TermSchema(Schema):
     """One factor or summand of a formula."""
 
     symbol = string("As it stands in the formula.")
-    meaning = string("What it counts.")
+    meaning = sentence("What it counts.")
     value = integer("Its value.")
 
 
@@ -76,7 +82,8 @@ class ExplanationSchema(Schema):
     """Why a layer has as many weights as it has."""
 
     formula = string("Arithmetic that ends in = total.")
-    text = string("The same in a sentence.")
+    text = sentence("The same in a sentence, for a person who meets this layer for the first time.")
+    expert = sentence("For one who knows it: what the options do to the count, what the other framework counts.")
     terms = nested_list(TermSchema, "What the symbols mean.")
     parts = nested_list(PartSchema, "How the total splits.")
     total = integer("Elements in all.")
@@ -115,7 +122,8 @@ class LayerSchema(Schema):
     weights = nested_list(WeightSchema, "Its own weights.")
     counts = nested(CountsSchema, "Elements of its own weights.", null=True)
     explanation = nested(ExplanationSchema, "Why it has as many.", null=True)
-    notes = strings("What is partial or ambiguous, and why.")
+    cost = nested(LayerCostSchema, "What one call of it costs.", null=True)
+    notes = sentences("What is partial or ambiguous, and why.")
 
 
 class StateSchema(Schema):
@@ -156,7 +164,7 @@ class TotalsSchema(Schema):
     parameters_with_repeats = integer("parameters, each tied weight as often as it occurs.", null=True)
     bytes = nested(BytesSchema, "The same in stored bytes.")
     status = choice("Whether all of it is known.", STATUSES)
-    reason = string("Why not, where it is not.", null=True)
+    reason = sentence("Why not, where it is not.", null=True)
 
 
 class ToolCountSchema(Schema):
@@ -166,7 +174,7 @@ class ToolCountSchema(Schema):
     label = string("What it calls the number.")
     value = integer("The number.", null=True)
     status = choice("Whether it can be known from this file.", STATUSES)
-    note = string("Why it differs.", null=True)
+    note = sentence("Why it differs.", null=True)
 
 
 class DangerSchema(Schema):
@@ -174,7 +182,7 @@ class DangerSchema(Schema):
 
     code = string("Stable identifier.")
     severity = choice("How bad it is if the file is loaded without care.", SEVERITIES)
-    what = string("One sentence.")
+    what = sentence("One sentence.")
     path = string("Layer or object, where it has one.", null=True)
     member = string("Archive member.", null=True)
     offset = integer("Byte offset.", null=True)
@@ -187,11 +195,19 @@ class FindingSchema(Schema):
 
     rule = string("Stable identifier.")
     severity = choice("How much it matters.", SEVERITIES)
-    what = string("One sentence.")
-    why = string("Why it matters.", null=True)
-    action = string("What to do.", null=True)
+    what = sentence("One sentence.")
+    why = sentence("Why it matters.", null=True)
+    action = sentence("What to do.", null=True)
     path = string("The layer.", null=True)
     reference = string("Paper or documentation.", null=True)
+
+
+class RuleRunSchema(Schema):
+    """One rule of findings, and whether it looked at this model."""
+
+    rule = string("Stable identifier.")
+    ran = boolean("Whether it looked.")
+    reason = sentence("Why not.", null=True)
 
 
 class ModelInfoSchema(Schema):
@@ -243,5 +259,8 @@ class ReportSchema(Schema):
     states = nested_list(StateSchema, "What is stored beside the model.")
     security = nested_list(DangerSchema, "What in the file could run code. Never executed.")
     findings = nested_list(FindingSchema, "What is worth knowing.")
-    notes = strings("What is partial or ambiguous, and why.")
+    notes = sentences("What is partial or ambiguous, and why.")
+    blocks = nested_list(BlockSchema, "The layers as a person groups them; equal blocks folded into one.")
+    cost = nested(ModelCostSchema, "What running the model costs.", null=True)
+    rules = nested_list(RuleRunSchema, "Which rules of findings ran.")
     provenance = nested(ProvenanceSchema, "How the answer came about.")

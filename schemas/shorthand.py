@@ -18,6 +18,16 @@ def string(description: str, *, null: bool = False, pattern: str | None = None) 
     return fields.String(required=True, allow_none=null, validate=checks, metadata=_about(description))
 
 
+def sentence(description: str, *, null: bool = False) -> fields.String:
+    """A sentence for a person, in the language that was asked for."""
+    return string(description, null=null)
+
+
+def sentences(description: str) -> fields.List[Any]:
+    """A list of sentences."""
+    return strings(description)
+
+
 def choice(description: str, values: StrSequenceOrSet, *, null: bool = False) -> fields.String:
     """One of fixed strings."""
     checks = validate.OneOf([*values, None] if null else list(values))

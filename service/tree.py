@@ -14,24 +14,13 @@ from typing import Any, Literal
 
 import msgspec
 
-SCHEMA_VERSION = "1.0"
+from service.basis import Frozen, Group, Severity, Shape, Source, Status
+from service.blocks import Block
+from service.costs import LayerCost, ModelCost
+from service.language import Message
+from service.measured import WeightStatistics
 
-Shape = tuple[int | None, ...]
-"""Sizes along each axis; `None` where the size is not fixed (the batch axis is always `None`, never 1)."""
-
-Group = Literal["trainable", "frozen", "statistic", "unknown", "optimizer", "ema", "other"]
-"""trainable: learns by gradient. frozen: a parameter whose gradient is switched off. statistic: never learns by
-gradient. unknown: the file does not say. optimizer, ema, other: not part of the model's own parameters."""
-
-Source = Literal["recorded", "rule", "unknown"]
-"""recorded: the file says it. rule: follows from what the thing is. unknown: nobody can tell from this file."""
-
-Status = Literal["complete", "partial", "unavailable"]
-Severity = Literal["critical", "high", "medium", "low", "info"]
-
-
-class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every type here: immutable, keyword-only, strict when decoded."""
+SCHEMA_VERSION = "1.1"
 
 
 class Location(Frozen, frozen=True, kw_only=True):
@@ -76,13 +65,14 @@ class Weight(Frozen, frozen=True, kw_only=True):
     tied_to: str | None = None
     persistent: bool | None = None
     location: Location | None = None
+    statistics: WeightStatistics | None = None
 
 
 class Term(Frozen, frozen=True, kw_only=True):
     """One factor or summand of a formula: `4`, "vectors of one value per feature"."""
 
     symbol: str
-    meaning: str
+    meaning: Message
     value: int
 
 
@@ -95,10 +85,15 @@ class Part(Frozen, frozen=True, kw_only=True):
 
 
 class Explanation(Frozen, frozen=True, kw_only=True):
-    """Why a layer's count is what it is. `formula` ends in `= total` and evaluates to that total."""
+    """Why a layer's count is what it is. `formula` ends in `= total` and evaluates to that total.
+
+    `text` is for a person who meets this layer for the first time, `expert` for one who knows it: what the options do
+    to the count, and what the other framework would count.
+    """
 
     formula: str
-    text: str
+    text: Message
+    expert: Message
     terms: tuple[Term, ...]
     parts: tuple[Part, ...]
     total: int
@@ -135,7 +130,7 @@ class Layer(Frozen, frozen=True, kw_only=True):
     module: str | None = None
     parent: str | None = None
     custom: bool = False
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
     trainable: bool | None = None
     input_shapes: tuple[Shape, ...] | None = None
     output_shapes: tuple[Shape, ...] | None = None
@@ -145,7 +140,8 @@ class Layer(Frozen, frozen=True, kw_only=True):
     weights: tuple[Weight, ...] = ()
     counts: Counts | None = None
     explanation: Explanation | None = None
-    notes: tuple[str, ...] = ()
+    cost: LayerCost | None = None
+    notes: tuple[Message, ...] = ()
 
 
 class Counts(Frozen, frozen=True, kw_only=True):
@@ -172,7 +168,7 @@ class State(Frozen, frozen=True, kw_only=True):
     name: str
     group: Literal["optimizer", "ema", "scheduler", "other"]
     type: str | None = None
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
     weights: tuple[Weight, ...] = ()
 
 
@@ -208,7 +204,7 @@ class Totals(Frozen, frozen=True, kw_only=True):
     parameters_with_repeats: int | None
     bytes: Bytes
     status: Status = "complete"
-    reason: str | None = None
+    reason: Message | None = None
 
 
 class ToolCount(Frozen, frozen=True, kw_only=True):
@@ -218,7 +214,7 @@ class ToolCount(Frozen, frozen=True, kw_only=True):
     label: str
     value: int | None
     status: Status = "complete"
-    note: str | None = None
+    note: Message | None = None
 
 
 class Danger(Frozen, frozen=True, kw_only=True):
@@ -236,7 +232,7 @@ class Danger(Frozen, frozen=True, kw_only=True):
 
     code: str
     severity: Severity
-    what: str
+    what: Message
     path: str | None = None
     member: str | None = None
     offset: int | None = None
@@ -249,11 +245,19 @@ class Finding(Frozen, frozen=True, kw_only=True):
 
     rule: str
     severity: Severity
-    what: str
-    why: str | None = None
-    action: str | None = None
+    what: Message
+    why: Message | None = None
+    action: Message | None = None
     path: str | None = None
     reference: str | None = None
+
+
+class RuleRun(Frozen, frozen=True, kw_only=True):
+    """One rule of findings: whether it looked at this model, and why not."""
+
+    rule: str
+    ran: bool
+    reason: Message | None = None
 
 
 class ModelInfo(Frozen, frozen=True, kw_only=True):
@@ -267,7 +271,7 @@ class ModelInfo(Frozen, frozen=True, kw_only=True):
     framework_version: str | None = None
     producer: str | None = None
     members: tuple[str, ...] = ()
-    tags: dict[str, Any] = {}
+    tags: dict[str, Any] = msgspec.field(default_factory=dict)
     sha256: str | None = None
     blake3: str | None = None
     bytes: int | None = None
@@ -289,9 +293,12 @@ class Model(Frozen, frozen=True, kw_only=True):
     security: tuple[Danger, ...] = ()
     findings: tuple[Finding, ...] = ()
     complete: bool = True
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     totals: Totals | None = None
     counted_as: tuple[ToolCount, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    cost: ModelCost | None = None
+    rules: tuple[RuleRun, ...] = ()
 
 
 class Confinement(Frozen, frozen=True, kw_only=True):
@@ -326,7 +333,10 @@ class Report(Frozen, frozen=True, kw_only=True):
     states: tuple[State, ...]
     security: tuple[Danger, ...]
     findings: tuple[Finding, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Message, ...]
+    blocks: tuple[Block, ...]
+    cost: ModelCost | None
+    rules: tuple[RuleRun, ...]
     provenance: Provenance
 
 

@@ -13,6 +13,7 @@ import msgspec
 from service.config import Limits
 from service.errors import ErrorInfo, WorkerCrashed
 from service.formats import BuildRequest
+from service.language import as_data, from_data
 from service.tree import Frozen, Model
 
 
@@ -77,8 +78,8 @@ STARTED = b"started"
 LAYER_FAILED = 100
 """A child exits with this plus the number of the layer that it could not put on, before it has read anything."""
 
-_encoder = msgspec.json.Encoder()
-_answer_decoder = msgspec.json.Decoder(Answer)
+_encoder = msgspec.json.Encoder(enc_hook=as_data)
+_answer_decoder = msgspec.json.Decoder(Answer, dec_hook=from_data)
 _task_decoder = msgspec.json.Decoder(Task)
 _build_decoder = msgspec.json.Decoder(BuildRequest)
 _ended_decoder = msgspec.json.Decoder(Ended)

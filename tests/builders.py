@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.tree import Confinement, Layer, Model, ModelInfo, Provenance, Report, Weight, element_count
+from service.tree import SCHEMA_VERSION, Confinement, Layer, Model, ModelInfo, Provenance, Report, Weight, element_count
 
 
 def weight(
@@ -33,7 +33,7 @@ def report(made: Model) -> Report:
     """The report of an enriched model."""
     assert made.totals is not None
     return Report(
-        schema_version="1.0",
+        schema_version=SCHEMA_VERSION,
         model=made.info,
         complete=made.complete,
         layers=made.layers,
@@ -43,6 +43,9 @@ def report(made: Model) -> Report:
         security=made.security,
         findings=made.findings,
         notes=made.notes,
+        blocks=made.blocks,
+        cost=made.cost,
+        rules=made.rules,
         provenance=Provenance(
             reader="test",
             method="static",

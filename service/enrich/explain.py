@@ -20,6 +20,7 @@ import msgspec
 from service.enrich import explanations
 from service.enrich.explanations.recipe import Recipe, counted, evaluate, formula, listing, parts, terms
 from service.enrich.explanations.weight_sum import sum_of_weights
+from service.language import verbatim
 from service.tree import Explanation, Layer, Model, element_count
 
 
@@ -61,7 +62,8 @@ def _explanation(recipe: Recipe, layer: Layer, framework: str, *, fits: bool) ->
     total = evaluate(recipe)
     return Explanation(
         formula=formula(recipe, total),
-        text=" ".join(sentence for sentence in (recipe.text, listing(layer, framework, total)) if sentence),
+        text=verbatim(" ".join(sentence for sentence in (recipe.text, listing(layer, framework, total)) if sentence)),
+        expert=verbatim(recipe.text),
         terms=terms(recipe),
         parts=parts(layer),
         total=total,

@@ -136,6 +136,9 @@ def _report(sandbox: Sandbox, model: Model, parts: tuple[Part, ...], outcomes: l
         security=model.security,
         findings=model.findings,
         notes=model.notes,
+        blocks=model.blocks,
+        cost=model.cost,
+        rules=model.rules,
         provenance=_provenance(sandbox, outcomes),
     )
 

@@ -9,14 +9,15 @@ import msgspec
 from service.jobs import catalogue
 from service.jobs.database import Database
 from service.jobs.records import StoredReport
+from service.language import as_data, from_data
 from service.tree import Report
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Report)
+_encoder = msgspec.json.Encoder(enc_hook=as_data)
+_decoder = msgspec.json.Decoder(Report, dec_hook=from_data)
 
 
 def encode(report: Report) -> bytes:
-    """The JSON that is stored and served."""
+    """The JSON that is stored: its sentences are still data, in no language."""
     return _encoder.encode(report)
 
 

@@ -18,6 +18,7 @@ import msgspec
 from service.config import Limits
 from service.errors import WeighbridgeError
 from service.formats import Upload
+from service.language import Message
 from service.readers import keras_json, layer_list
 from service.registry import load_builder
 from service.source import BytesSource, Meter
@@ -37,11 +38,16 @@ def answer(line: str, kind: str) -> dict[str, Any]:
         request = decode_build(encode(reader.read(upload)))  # type: ignore[arg-type]
         started = time.monotonic()
         model = builder.build(request, limits)
-        return {"model": msgspec.to_builtins(model), "seconds": time.monotonic() - started}
+        return {"model": msgspec.to_builtins(model, enc_hook=said), "seconds": time.monotonic() - started}
     except WeighbridgeError as error:
         return {"error": msgspec.to_builtins(error.info)}
     except Exception:  # noqa: BLE001 - the test wants to see what should not be
         return {"crash": traceback.format_exc()}
+
+
+def said(message: Message) -> str:
+    """A sentence, as a person reads it."""
+    return str(message)
 
 
 def main() -> None:

@@ -10,15 +10,21 @@ import pytest
 from marshmallow import ValidationError, fields
 
 from schemas import analysis, report
-from service import tree
+from schemas import blocks as documented_blocks
+from schemas import costs as documented_costs
+from schemas import measured as documented_measured
+from service import blocks, costs, measured, tree
 from service.enrich import pipeline
 from service.jobs.records import STATES
+from service.translation import encoder
 from service.web import documents
 from tests import builders
 
+DOCUMENTED = {blocks: documented_blocks, costs: documented_costs, measured: documented_measured, tree: report}
 PAIRS = {
-    kind: getattr(report, f"{name}Schema")
-    for name, kind in vars(tree).items()
+    kind: getattr(documented, f"{name}Schema")
+    for module, documented in DOCUMENTED.items()
+    for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, tree.Frozen) and name not in ("Frozen", "Model")
 }
 
@@ -78,7 +84,7 @@ def _report():
 
 def test_an_encoded_report_loads_with_unknown_fields_refused():
     """What is stored is what is documented; one field more is not."""
-    encoded = json.loads(msgspec.json.encode(_report()))
+    encoded = json.loads(encoder("en").encode(_report()))
     report.ReportSchema().load(encoded)
     with pytest.raises(ValidationError):
         report.ReportSchema().load({**encoded, "surprise": 1})
@@ -89,6 +95,6 @@ def test_analyses_load_through_their_schema():
     found = documents.Analysis(
         id="x", state="succeeded", created_at=0.0, finished_at=1.5, name="n", bytes=1, key="k", report_id=1
     )
-    for body in (documents.body(found), documents.body(found, msgspec.json.encode(_report()))):
+    for body in (documents.body(found), documents.body(found, encoder("en").encode(_report()))):
         loaded = analysis.AnalysisSchema().load(json.loads(body))
         assert (loaded["created_at"], loaded["finished_at"]) == ("1970-01-01T00:00:00.000Z", "1970-01-01T00:00:01.500Z")

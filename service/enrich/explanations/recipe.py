@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from service.language import verbatim
 from service.tree import Frozen, Group, Layer, Part, Term, Weight
 
 
@@ -28,7 +29,7 @@ class Recipe(Frozen, frozen=True, kw_only=True):
 
 def term(symbol: str, meaning: str, value: int) -> Term:
     """Short for a `Term`."""
-    return Term(symbol=symbol, meaning=meaning, value=value)
+    return Term(symbol=symbol, meaning=verbatim(meaning), value=value)
 
 
 def evaluate(recipe: Recipe) -> int:

@@ -389,4 +389,4 @@ def test_the_report_is_spliced_as_the_bytes_that_are_stored(send, client):
     response = send(b"model")
     stored = client.get(f"{response.headers['Location']}/report").data
     assert b'"report":' + stored in response.data
-    assert json.loads(stored)["schema_version"] == "1.0"
+    assert json.loads(stored)["schema_version"] == tree.SCHEMA_VERSION
