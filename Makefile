@@ -10,6 +10,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+KEYWORDS := msg msgn:1,2 mark t
 
 BIN := .venv/bin
 # -qq: only errors are worth a line. No prompt ever: CI has no standard input.
@@ -19,7 +20,7 @@ PROJECT := --no-deps --no-build-isolation --editable .
 INSTALLED := .venv/.installed .venv-keras/.installed .venv-torch/.installed
 
 .DELETE_ON_ERROR:
-.PHONY: help install serve test check bench samples lock clean
+.PHONY: help install serve test check bench samples messages lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -46,6 +47,14 @@ samples: install  ## write docs/samples and the rehearsal's files anew, with bot
 	@.venv-torch/bin/python docs/samples/make.py torch docs/samples
 	@.venv-keras/bin/python docs/samples/make.py rehearse-keras service/worker/rehearsal_files
 	@.venv-torch/bin/python docs/samples/make.py rehearse-torch service/worker/rehearsal_files
+
+messages: .venv/.installed  ## bring the catalogues of both Chinese scripts up to date with the sentences in the code
+	@mkdir -p .cache
+	@$(BIN)/pybabel -q extract --mapping-file babel.cfg --no-default-keywords --keywords "$(KEYWORDS)" --add-location file \
+		--sort-by-file --no-wrap --omit-header --project weighbridge --output-file .cache/weighbridge.pot .
+	@for locale in zh_Hans zh_Hant; do \
+		$(BIN)/pybabel -q update --domain weighbridge --input-file .cache/weighbridge.pot --output-dir service/locale \
+			--locale $$locale --no-fuzzy-matching --ignore-obsolete --no-wrap --ignore-pot-creation-date || exit 1; done
 
 clean:  ## remove the environments and everything that was made or cached, but not var/ (the service's data)
 	@rm -rf .venv .venv-keras .venv-torch .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from marshmallow import INCLUDE, Schema
 
-from schemas.report import ReportSchema
-from schemas.shorthand import boolean, choice, integer, json_object, nested, nested_list, string, strings
+from schemas.kinds import KindInfoSchema
+from schemas.report import FindingSchema, LayerSchema, ReportSchema
+from schemas.shorthand import boolean, choice, integer, json_object, nested, nested_list, number, string, strings
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 
@@ -52,6 +53,12 @@ class LinksSchema(Schema):
     report = string("Its report, once there is one.")
 
 
+class OptionsSchema(Schema):
+    """What was asked of an analysis beyond the structure."""
+
+    stats = boolean("Whether the values of all weights are read for statistics.")
+
+
 class AnalysisSchema(Schema):
     """One analysis."""
 
@@ -67,6 +74,8 @@ class AnalysisSchema(Schema):
     format = string("What it was read as, once known.", null=True)
     framework = string("keras or torch, once known.", null=True)
     cached = boolean("Whether it was answered from the stored report of the same bytes.")
+    options = nested(OptionsSchema, "What was asked beyond the structure.")
+    progress = number("Share of the values that is read, 0 to 1, while statistics are made; else null.", null=True)
     links = nested(LinksSchema, "Where to go on.")
     report = nested(ReportSchema, "The report of a succeeded analysis; null in listings.", null=True)
     error = nested(ProblemSchema, "The problem of a failed analysis.", null=True)
@@ -101,3 +110,29 @@ class FormatsSchema(Schema):
     """All formats."""
 
     items = nested_list(FormatSchema, "In the order in which readers are asked.")
+
+
+class LayerLinksSchema(Schema):
+    """Where to go on from a layer."""
+
+    self = string("The layer.")
+    analysis = string("The analysis it belongs to.")
+    report = string("The report it is part of.")
+
+
+class LayerAnswerSchema(Schema):
+    """One layer with everything that is known of it."""
+
+    analysis = string("Id of the analysis.")
+    layer = nested(LayerSchema, "The layer.")
+    findings = nested_list(FindingSchema, "What was found about it.")
+    kind = nested(KindInfoSchema, "What layers of its kind are; null if the catalogue has none.", null=True)
+    block = string("Name of the block that holds it; null if none does.", null=True)
+    blocks = strings("Names of the blocks around it, outermost first.")
+    links = nested(LayerLinksSchema, "Where to go on.")
+
+
+class KindsSchema(Schema):
+    """The catalogue of layer kinds."""
+
+    items = nested_list(KindInfoSchema, "All kinds, in the order of the vocabulary.")

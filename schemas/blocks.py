@@ -11,7 +11,7 @@ class BlockSchema(Schema):
     """Some layers taken as one."""
 
     name = string("What the block is called.")
-    kind = string("group, repeat, stage or layer.")
+    kind = string("group, branches, repeat, stage or layer.")
     title = sentence("What it is.")
     layers = strings("Paths of its layers; of a repeat, those of its first occurrence.")
     repeats = integer("How often it occurs one after the other.")

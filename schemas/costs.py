@@ -46,6 +46,7 @@ class LayerCostSchema(Schema):
     parameter_bytes = nested(ByDtypeSchema, "Bytes of its weights.")
     receptive_field = nested(ExtentsSchema, "Input positions that one output position sees.", null=True)
     stride = nested(ExtentsSchema, "Input positions from one output position to the next.", null=True)
+    calls = integer("How often the model calls the layer for one batch.")
 
 
 class MemorySchema(Schema):
@@ -68,3 +69,4 @@ class ModelCostSchema(Schema):
     activation_bytes = nested(QuantitySchema, "Bytes of all outputs.")
     parameter_bytes = nested(ByDtypeSchema, "Bytes of all weights.")
     memory = nested_list(MemorySchema, "Memory to serve and to train.")
+    uncounted = integer("Layers whose MACs are not known and not in the totals.")

@@ -14,6 +14,7 @@ from schemas.shorthand import (
     boolean,
     choice,
     integer,
+    integers,
     json_object,
     mapping,
     nested,
@@ -39,6 +40,7 @@ class LocationSchema(Schema):
     member = string("Archive member or file of the upload; null for the file itself.", null=True)
     offset = integer("First byte, within the member if there is one.", null=True)
     length = integer("Number of bytes.", null=True)
+    strides = integers("Steps in elements along each axis where they are not those of C order.", null=True)
 
 
 class WeightSchema(Schema):

@@ -68,6 +68,16 @@ def strings(description: str, *, null: bool = False) -> fields.List[Any]:
     return fields.List(fields.String(), required=True, allow_none=null, metadata=_about(description))
 
 
+def integers(description: str, *, null: bool = False) -> fields.List[Any]:
+    """A list of whole numbers."""
+    return fields.List(fields.Integer(strict=True), required=True, allow_none=null, metadata=_about(description))
+
+
+def numbers(description: str, *, null: bool = False) -> fields.List[Any]:
+    """A list of numbers; null for one that is not finite."""
+    return fields.List(fields.Float(allow_none=True), required=True, allow_none=null, metadata=_about(description))
+
+
 def nested(schema: Any, description: str, *, null: bool = False) -> fields.Nested:
     """An object of another schema."""
     return fields.Nested(schema, required=True, allow_none=null, metadata=_about(description))

@@ -11,15 +11,18 @@ class Block(Frozen, frozen=True, kw_only=True):
 
     Attributes:
         name: What the block is called: `encoder.layer`, `dense_2`; unique among its siblings.
-        kind: `group` (linear or convolution with what belongs to it), `repeat` (equal blocks folded into one),
-            `stage` (a container of blocks), `layer` (a layer that stands alone).
+        kind: `group` (linear or convolution with what belongs to it), `branches` (paths that split and join again, as
+            in a residual block), `repeat` (equal blocks folded into one), `stage` (a container of blocks), `layer` (a
+            layer that stands alone).
         title: What it is, for a person.
-        layers: Paths of its layers; of a repeat, those of its first occurrence.
+        layers: Paths of its layers; of a repeat, those of its first occurrence. Containers without weights of their
+            own are not among them.
         repeats: How often it occurs one after the other.
-        occurrences: Names of the occurrences of a repeat, in order.
+        occurrences: Names of the occurrences of a repeat, in order; of very many, the first hundred.
         parameters: Elements of the parameters of all occurrences, statistics included where the framework counts
             them; None if unknown.
-        blocks: What it consists of.
+        blocks: What it consists of; of a repeat, what its first occurrence consists of. () for a group, and where it
+            lies too deep to be spelled out.
     """
 
     name: str

@@ -17,10 +17,10 @@ from service.errors import WeighbridgeError
 from service.jobs.analysis import Work, analyse
 from service.jobs.hashing import sha256_of
 from service.jobs.records import Part
-from service.jobs.reports import encode
+from service.presentation import REPORT_VIEWS, Options, rendered
 from service.sandbox.launch import running
+from service.translation import DEFAULT, LANGUAGES
 from service.web import openapi, problems
-from service.web.reports import VIEWS
 
 
 @click.group()
@@ -37,19 +37,20 @@ def serve() -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "view", type=click.Choice(["text", "json", "csv", "markdown"]), default="text")
-def analyze(files: tuple[Path, ...], view: str) -> None:
+@click.option("--format", "view", type=click.Choice([view.name for view in REPORT_VIEWS]), default="text")
+@click.option("--lang", "language", type=click.Choice(LANGUAGES), default=DEFAULT)
+def analyze(files: tuple[Path, ...], view: str, language: str) -> None:
     """Print what FILES, one model, hold; read behind the same wall as over HTTP."""
     try:
-        click.echo(_analyze(files, view), nl=False)
+        click.echo(_analyze(files, view, language), nl=False)
     except WeighbridgeError as error:
         where = error.info.member or error.info.pointer
         raise click.ClickException(
-            " ".join(filter(None, (where and f"{where}:", error.info.detail, error.info.hint)))
+            " ".join(str(part) for part in (where and f"{where}:", error.info.detail, error.info.hint) if part)
         ) from None
 
 
-def _analyze(files: tuple[Path, ...], view: str) -> str:
+def _analyze(files: tuple[Path, ...], view: str, language: str) -> str:
     settings = msgspec.structs.replace(config.load(), warm_frameworks=False)
     folder = Path(tempfile.mkdtemp(prefix="weighbridge-"))
     descriptors = tuple(os.open(file, os.O_RDONLY | os.O_CLOEXEC) for file in files)
@@ -61,8 +62,8 @@ def _analyze(files: tuple[Path, ...], view: str) -> str:
         for descriptor in descriptors:
             os.close(descriptor)
         shutil.rmtree(folder, ignore_errors=True)
-    render = next(found.render for found in VIEWS if found.name == view)
-    return encode(report).decode() + "\n" if render is None else render(report)
+    chosen = next(found for found in REPORT_VIEWS if found.name == view)
+    return rendered(report, chosen, Options(language=language)).rstrip("\n") + "\n"
 
 
 def _part(file: Path, descriptor: int) -> Part:

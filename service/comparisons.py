@@ -46,20 +46,32 @@ class Transform(Frozen, frozen=True, kw_only=True):
 
 
 class WeightPair(Frozen, frozen=True, kw_only=True):
-    """Two weights that are the same thing, or one that has no counterpart. Names as in the reports."""
+    """Two weights that are the same thing, or one that has no counterpart. Names as in the reports.
+
+    Several names on one side are several weights that are one on the other (two biases that are added up). A weight
+    that is split (query, key and value in one) occurs in several pairs; `left_rows`, `right_rows` say which rows
+    (start, stop along its first axis) this pair is about, None for all of it. Counts are those of the part.
+    """
 
     left: tuple[str, ...]
     right: tuple[str, ...]
     role: str
     left_count: int | None
     right_count: int | None
+    left_rows: tuple[int, int] | None = None
+    right_rows: tuple[int, int] | None = None
     transform: Transform | None = None
     difference: Difference | None = None
     notes: tuple[Message, ...] = ()
 
 
 class LayerPair(Frozen, frozen=True, kw_only=True):
-    """Two layers that are the same thing, or one that has no counterpart. Paths as in the reports."""
+    """Two layers that are the same thing, or one that has no counterpart. Paths as in the reports.
+
+    A layer that is several on the other side (attention as four linear layers, a stacked recurrent layer) occurs in
+    several pairs. `status` is the first of these that holds: added, removed, changed, renamed, equal; names are
+    compared only within one framework.
+    """
 
     left: str | None
     right: str | None
@@ -74,6 +86,18 @@ class Cause(Frozen, frozen=True, kw_only=True):
 
     code: str
     count: int
+    text: Message
+    layers: tuple[str, ...]
+
+
+class Problem(Frozen, frozen=True, kw_only=True):
+    """What is wrong with the values of a conversion: `values: true` found what makes both sides equal.
+
+    `code`: `gate_order`, `not_transposed`, `flatten_order`, `mean_variance_swapped` ..., `ambiguous` where several
+    explanations fit, `different` where none does. `layers` are paths of either side, left first.
+    """
+
+    code: str
     text: Message
     layers: tuple[str, ...]
 
@@ -108,6 +132,7 @@ class Comparison(Frozen, frozen=True, kw_only=True):
     """The answer.
 
     `gap` is right minus left in what each framework counts; the causes add up to it but for `unexplained`.
+    `problems` are found only where `values` were compared.
     `status`: partial where a size is unknown on either side, or where values were asked for and could not be read.
     """
 
@@ -122,4 +147,5 @@ class Comparison(Frozen, frozen=True, kw_only=True):
     layers: tuple[LayerPair, ...]
     hyperparameters: tuple[HyperParameter, ...]
     values: bool
+    problems: tuple[Problem, ...] = ()
     notes: tuple[Message, ...] = ()

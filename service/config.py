@@ -26,6 +26,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Wall-clock deadline of building one spec with a framework."""
     build_memory_bytes: int = 1400 * MIB
     """Address space a building child may add to what its warm process already has."""
+    values_seconds: float = 600.0
+    """Wall-clock deadline of reading the values of one upload, or of the two of a comparison."""
+    values_memory_bytes: int = 768 * MIB
+    """Address space a child that reads values may add to what its warm process already has."""
+    values_bytes: int = 64 * GIB
+    """Most bytes read, and most bytes inflated, where values were asked for; in the place of the two limits below."""
     answer_bytes: int = 128 * MIB
     """Largest answer taken over the wall."""
     read_bytes: int = 512 * MIB
@@ -79,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_wait_seconds: float = 10.0
     job_threads: int = 2
     """Analyses at once, per web worker."""
+    values_threads: int = 1
+    """Readings of values at once, per web worker: beside the others, which must not wait for gigabytes."""
     max_queued_jobs: int = 1000
     job_attempts: int = 3
     static_python: str = ""
@@ -88,6 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     torch_python: str = ""
     warm_frameworks: bool = True
     """Start framework workers with the service; off: on first need."""
+    warm_values: bool = False
+    """Start the worker that reads values with the service; off: on first need."""
     spare_children: int = 2
     """Pre-forked, already confined children kept waiting per warm process."""
     allow_unconfined: bool = False

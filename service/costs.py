@@ -36,7 +36,8 @@ class ByDtype(Frozen, frozen=True, kw_only=True):
 class LayerCost(Frozen, frozen=True, kw_only=True):
     """What one call of one layer costs, without what is inside its children.
 
-    `flops` counts a multiply and an add as two. Activations are the layer's outputs.
+    `flops` counts a multiply and an add as two. Activations are the layer's outputs. `calls`: how often the model
+    calls it for one batch, where the file says; once otherwise.
     """
 
     macs: Quantity
@@ -46,6 +47,7 @@ class LayerCost(Frozen, frozen=True, kw_only=True):
     parameter_bytes: ByDtype
     receptive_field: Extents | None = None
     stride: Extents | None = None
+    calls: int = 1
 
 
 class Memory(Frozen, frozen=True, kw_only=True):
@@ -58,7 +60,11 @@ class Memory(Frozen, frozen=True, kw_only=True):
 
 
 class ModelCost(Frozen, frozen=True, kw_only=True):
-    """Totals over the layers for `batch` examples; `input_shapes` are those assumed where none is stored."""
+    """Totals over all calls of all layers for `batch` examples.
+
+    `input_shapes` are those that were given for inputs whose size is not stored, without the batch. `uncounted` is the
+    number of layers whose MACs are not known, and so are not in the totals.
+    """
 
     batch: int
     input_shapes: tuple[tuple[int, ...], ...] | None
@@ -68,3 +74,4 @@ class ModelCost(Frozen, frozen=True, kw_only=True):
     activation_bytes: Quantity
     parameter_bytes: ByDtype
     memory: tuple[Memory, ...]
+    uncounted: int = 0

@@ -11,6 +11,7 @@ WeighbridgeError
 │   ├── LimitExceeded      larger, deeper or more than a named limit
 │   └── InvalidSpec        an architecture spec that cannot be built; `pointer` names the field
 ├── RequestError           how it was sent: cut short, stalled, too large, wrong fields
+│   └── SideError          one of the two models of a comparison cannot be had
 ├── WorkerError            the confined process did not answer: time, memory, crash
 └── ServiceError           our side: not ready, overloaded, disk full, an extra is not installed
 
@@ -22,6 +23,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import msgspec
+
+from service.language import Message, mark, verbatim
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,11 +41,11 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     code: str
-    detail: str
+    detail: Message
     member: str | None = None
     offset: int | None = None
     pointer: str | None = None
-    hint: str | None = None
+    hint: Message | None = None
     extra: dict[str, Any] = {}
 
 
@@ -54,22 +57,23 @@ class WeighbridgeError(Exception):
 
     def __init__(
         self,
-        detail: str,
+        detail: Message | str,
         *,
         member: str | None = None,
         offset: int | None = None,
         pointer: str | None = None,
-        hint: str | None = None,
+        hint: Message | str | None = None,
         **extra: Any,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(str(detail))
+        general = type(self).hint
         self.info = ErrorInfo(
             code=self.code,
-            detail=detail,
+            detail=_sentence(detail),
             member=member,
             offset=offset,
             pointer=pointer,
-            hint=hint or type(self).hint,
+            hint=_sentence(hint) if hint else Message(general) if general else None,
             extra=extra,
         )
 
@@ -78,6 +82,10 @@ class WeighbridgeError(Exception):
         inner = self.info.member
         self.info = msgspec.structs.replace(self.info, member=f"{member}!/{inner}" if inner else member)
         return self
+
+
+def _sentence(text: Message | str) -> Message:
+    return text if isinstance(text, Message) else verbatim(text)
 
 
 class InputError(WeighbridgeError):
@@ -90,35 +98,35 @@ class UnknownFormat(InputError):
     """No reader recognises the content; `extra["looks_like"]` says what it resembles."""
 
     code = "unknown_format"
-    hint = "GET /v1/formats lists what is read. Send the model file itself, not a pointer or a page about it."
+    hint = mark("GET /v1/formats lists what is read. Send the model file itself, not a pointer or a page about it.")
 
 
 class MalformedFile(InputError):
     """The content breaks its format's rules at `member`/`offset`."""
 
     code = "malformed_file"
-    hint = "Export or download the file again and compare its checksum with the publisher's."
+    hint = mark("Export or download the file again and compare its checksum with the publisher's.")
 
 
 class TruncatedFile(MalformedFile):
     """The content ends before its own header says it should."""
 
     code = "truncated_file"
-    hint = "The file is shorter than its header says: the download or copy was probably cut. Fetch it again."
+    hint = mark("The file is shorter than its header says: the download or copy was probably cut. Fetch it again.")
 
 
 class InconsistentArchive(MalformedFile):
     """An archive that two readers would understand differently (overlaps, doubled names, lying sizes)."""
 
     code = "inconsistent_archive"
-    hint = "Repack the archive with a standard tool; different programs would read different contents from it."
+    hint = mark("Repack the archive with a standard tool; different programs would read different contents from it.")
 
 
 class EncryptedFile(InputError):
     """The content is encrypted."""
 
     code = "encrypted_file"
-    hint = "Decrypt the file and upload it again; no password is ever asked for."
+    hint = mark("Decrypt the file and upload it again; no password is ever asked for.")
 
 
 class UnsupportedFeature(InputError):
@@ -132,7 +140,9 @@ class LimitExceeded(InputError):
 
     code = "limit_exceeded"
 
-    def __init__(self, limit: str, maximum: int, detail: str, *, value: int | None = None, **where: Any) -> None:
+    def __init__(
+        self, limit: str, maximum: int, detail: Message | str, *, value: int | None = None, **where: Any
+    ) -> None:
         known: dict[str, Any] = {} if value is None else {"value": value}
         super().__init__(detail, limit=limit, maximum=maximum, **known, **where)
 
@@ -159,21 +169,21 @@ class NothingUploaded(RequestError):
     """No file and no spec in the request."""
 
     code = "nothing_uploaded"
-    hint = "Send -F file=@model.keras, a raw body with ?filename=, or a JSON spec as application/json."
+    hint = mark("Send -F file=@model.keras, a raw body with ?filename=, or a JSON spec as application/json.")
 
 
 class UploadCut(RequestError):
     """The body ended before its announced length."""
 
     code = "upload_cut"
-    hint = "Nothing was kept. Send the upload again."
+    hint = mark("Nothing was kept. Send the upload again.")
 
 
 class UploadStalled(RequestError):
     """The client sent slower than the minimum rate, or nothing for too long."""
 
     code = "upload_stalled"
-    hint = "Nothing was kept. Send the upload again over a faster connection."
+    hint = mark("Nothing was kept. Send the upload again over a faster connection.")
 
 
 class UploadTooLarge(RequestError):
@@ -204,13 +214,61 @@ class NotFinished(RequestError):
     """The analysis has no report (yet)."""
 
     code = "not_finished"
-    hint = "Ask again with ?wait=60 on the analysis, or look at its state."
+    hint = mark("Ask again with ?wait=60 on the analysis, or look at its state.")
 
 
 class Cancelled(RequestError):
     """The analysis was deleted while it was waited for."""
 
     code = "cancelled"
+
+
+class OutdatedReport(RequestError):
+    """The stored report or comparison was written by another version of the service."""
+
+    code = "outdated_report"
+    hint = mark("Send the upload again: this version makes a new report of it.")
+
+
+class UploadGone(RequestError):
+    """The upload of a finished analysis is no longer there, so that no more can be read from it."""
+
+    code = "upload_gone"
+    hint = mark("Send the upload again, with ?stats=true if its statistics are wanted.")
+
+
+class SideError(RequestError):
+    """One of the two models of a comparison cannot be had; `extra["side"]` says which."""
+
+    code = "side_unavailable"
+
+
+class LeftFailed(SideError):
+    """The analysis of the left model failed; `extra["cause"]` is the code of its error."""
+
+    code = "left_failed"
+    hint = mark("Look at the error of the left analysis, and send a file that can be read.")
+
+
+class RightFailed(SideError):
+    """The analysis of the right model failed; `extra["cause"]` is the code of its error."""
+
+    code = "right_failed"
+    hint = mark("Look at the error of the right analysis, and send a file that can be read.")
+
+
+class LeftGone(SideError):
+    """The analysis or the upload of the left model was deleted before the comparison was made."""
+
+    code = "left_gone"
+    hint = mark("Send the left model again and compare with the new analysis.")
+
+
+class RightGone(SideError):
+    """The analysis or the upload of the right model was deleted before the comparison was made."""
+
+    code = "right_gone"
+    hint = mark("Send the right model again and compare with the new analysis.")
 
 
 class UnsupportedMediaType(RequestError):
@@ -229,14 +287,14 @@ class WorkerTimeout(WorkerError):
     """The analysis ran past its deadline and was killed."""
 
     code = "worker_timeout"
-    hint = "The file takes unusually long to read. If it is genuine, ask the operator to raise the limit."
+    hint = mark("The file takes unusually long to read. If it is genuine, ask the operator to raise the limit.")
 
 
 class WorkerCrashed(WorkerError):
     """The confined process died; `extra["signal"]` or `extra["status"]` says how."""
 
     code = "worker_crashed"
-    hint = "The file made a parser crash; nothing else was affected. It is probably damaged."
+    hint = mark("The file made a parser crash; nothing else was affected. It is probably damaged.")
 
 
 class WorkerOutOfMemory(WorkerError):
@@ -270,14 +328,14 @@ class WorkerUnavailable(ServiceError):
     """The warm process of a kind is not running (yet)."""
 
     code = "worker_unavailable"
-    hint = "Try again in a few seconds; /readyz tells when the workers are warm."
+    hint = mark("Try again in a few seconds; /readyz tells when the workers are warm.")
 
 
 class Overloaded(ServiceError):
     """More uploads or jobs at once than the service takes."""
 
     code = "overloaded"
-    hint = "Try again after the time in Retry-After."
+    hint = mark("Try again after the time in Retry-After.")
 
 
 class StorageFull(ServiceError):
@@ -290,7 +348,7 @@ class InputLost(ServiceError):
     """The stored upload of an accepted analysis is gone or damaged."""
 
     code = "input_lost"
-    hint = "Send the upload again."
+    hint = mark("Send the upload again.")
 
 
 def _tree(root: type[WeighbridgeError]) -> list[type[WeighbridgeError]]:
@@ -304,6 +362,6 @@ def from_info(info: ErrorInfo) -> WeighbridgeError:
     """Raise-able error from its data; an unknown code becomes the base error."""
     kind = BY_CODE.get(info.code, WeighbridgeError)
     error = kind.__new__(kind)
-    Exception.__init__(error, info.detail)
+    Exception.__init__(error, str(info.detail))
     error.info = info
     return error

@@ -7,6 +7,7 @@ self-containing lists must not reach the encoder.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 MAX_TEXT = 4096
@@ -53,3 +54,9 @@ def _container(value: Any, depth: int) -> Any:
     if isinstance(value, (bytes, bytearray)):
         return f"<{len(value)} bytes>"
     return f"<{type(value).__name__}>"
+
+
+def output_tags(names: Iterable[str]) -> dict[str, Any]:
+    """The tag that lists the layers whose outputs are a model's, where it has more than one: no edge tells of them."""
+    found = list(dict.fromkeys(names))
+    return {"outputs": [text(name) for name in found[:MAX_ITEMS]]} if len(found) > 1 else {}

@@ -11,6 +11,7 @@ from service import builders, readers
 from service.config import Limits
 from service.errors import FrameworkMissing, UnknownFormat
 from service.formats import HEAD_BYTES, BuildRequest, Format, Reader, Upload, looks_like
+from service.language import msg
 from service.source import head
 from service.tree import Model
 
@@ -65,5 +66,5 @@ def load_builder(kind: str) -> Builder:
     """The builder of a framework; FrameworkMissing where there is none."""
     names = {found.name for found in pkgutil.iter_modules(builders.__path__)}
     if kind not in names:
-        raise FrameworkMissing(f"No builder for {kind}.")
+        raise FrameworkMissing(msg("No builder for {kind}.", kind=kind))
     return cast("Builder", importlib.import_module(f"{builders.__name__}.{kind}"))

@@ -12,25 +12,43 @@ from typing import Protocol
 
 from service.config import Limits
 from service.errors import LimitExceeded, TruncatedFile
+from service.language import msg
 
 
 class Meter:
-    """Counts what is read and inflated on behalf of one analysis, and holds it to the limits."""
+    """Counts what is read and inflated on behalf of one analysis, and holds it to the limits.
 
-    def __init__(self, limits: Limits) -> None:
+    `most` is the number of bytes that may be read, and of those of values that may be looked at; without it the limit
+    for reading structure, `read_bytes`, holds.
+    """
+
+    def __init__(self, limits: Limits, most: int | None = None) -> None:
         self.limits = limits
+        self.most = limits.read_bytes if most is None else most
         self.read = 0
         self.inflated = 0
+        self.values = 0
 
     def add_read(self, length: int) -> None:
         """Count `length` bytes read from the upload."""
         self.read += length
-        if self.read > self.limits.read_bytes:
+        if self.read > self.most:
             raise LimitExceeded(
                 "read_bytes",
-                self.limits.read_bytes,
-                "Describing this file would take reading more of it than one analysis may.",
+                self.most,
+                msg("Describing this file would take reading more of it than one analysis may."),
             )
+
+    def add_values(self, length: int) -> None:
+        """Count `length` bytes of values looked at: more than is read where few stored values stand for many.
+
+        What would be too much is not counted, so that smaller weights after it are still looked at.
+        """
+        if self.values + length > self.most:
+            raise LimitExceeded(
+                "values_bytes", self.most, msg("These are more bytes of values than one analysis may look at.")
+            )
+        self.values += length
 
     def add_inflated(self, length: int) -> None:
         """Count `length` bytes produced by decompression."""
@@ -39,7 +57,7 @@ class Meter:
             raise LimitExceeded(
                 "inflated_bytes",
                 self.limits.inflated_bytes,
-                "The compressed members unpack to more than one analysis may inflate.",
+                msg("The compressed members unpack to more than one analysis may inflate."),
             )
 
 
@@ -77,7 +95,7 @@ class FileSource:
         while len(data) < length:  # pread may return less than asked, and never more than 2 GiB
             more = os.pread(self._descriptor, length - len(data), offset + len(data))
             if not more:
-                raise TruncatedFile("The file became shorter while it was read.", offset=offset + len(data))
+                raise TruncatedFile(msg("The file became shorter while it was read."), offset=offset + len(data))
             data += more
         return data
 
@@ -116,7 +134,13 @@ def check_range(size: int, offset: int, length: int) -> None:
     """TruncatedFile unless `offset`..`offset + length` lies within `size` bytes."""
     if offset < 0 or length < 0 or offset + length > size:
         raise TruncatedFile(
-            f"Bytes {offset} to {offset + length} are needed, but there are only {size}.", offset=offset
+            msg(
+                "Bytes {offset} to {n} are needed, but there are only {size}.",
+                offset=offset,
+                n=offset + length,
+                size=size,
+            ),
+            offset=offset,
         )
 
 

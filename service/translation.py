@@ -48,7 +48,10 @@ def speaker(language: str = DEFAULT) -> Say:
     def say(message: Message, depth: int = 0) -> str:
         return fill(_template(message, catalogue), message.args, lambda value: shown(value, say, joined, depth))
 
-    return say
+    def say_densely(message: Message) -> str:
+        return say(message).replace("。 ", "。")  # sentences are joined by a space, which Chinese has none of
+
+    return say_densely if language.startswith("zh") else say
 
 
 @cache

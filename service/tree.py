@@ -17,18 +17,23 @@ import msgspec
 from service.basis import Frozen, Group, Severity, Shape, Source, Status
 from service.blocks import Block
 from service.costs import LayerCost, ModelCost
-from service.language import Message
+from service.language import Message, verbatim
 from service.measured import WeightStatistics
 
 SCHEMA_VERSION = "1.1"
+UNSAID = verbatim("")
 
 
 class Location(Frozen, frozen=True, kw_only=True):
-    """Where a weight's bytes lie. `offset` and `length` in bytes, within `member` if that is given."""
+    """Where a weight's bytes lie. `offset` and `length` in bytes, within `member` if that is given.
+
+    `strides` are steps in elements along each axis, from the element at `offset`, where they are not those of C order.
+    """
 
     member: str | None = None
     offset: int | None = None
     length: int | None = None
+    strides: tuple[int, ...] | None = None
 
 
 class Weight(Frozen, frozen=True, kw_only=True):
@@ -88,12 +93,12 @@ class Explanation(Frozen, frozen=True, kw_only=True):
     """Why a layer's count is what it is. `formula` ends in `= total` and evaluates to that total.
 
     `text` is for a person who meets this layer for the first time, `expert` for one who knows it: what the options do
-    to the count, and what the other framework would count.
+    to the count, and what the other framework would count. A report of schema 1.0 has no `expert`.
     """
 
     formula: str
     text: Message
-    expert: Message
+    expert: Message = UNSAID
     terms: tuple[Term, ...]
     parts: tuple[Part, ...]
     total: int
@@ -334,9 +339,9 @@ class Report(Frozen, frozen=True, kw_only=True):
     security: tuple[Danger, ...]
     findings: tuple[Finding, ...]
     notes: tuple[Message, ...]
-    blocks: tuple[Block, ...]
-    cost: ModelCost | None
-    rules: tuple[RuleRun, ...]
+    blocks: tuple[Block, ...] = ()
+    cost: ModelCost | None = None
+    rules: tuple[RuleRun, ...] = ()
     provenance: Provenance
 
 

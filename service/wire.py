@@ -6,32 +6,65 @@ and named `untrusted_*` until then. Nothing is ever pickled.
 
 from __future__ import annotations
 
+import struct
 from typing import Literal
 
 import msgspec
 
+from service.comparisons import Comparison
 from service.config import Limits
 from service.errors import ErrorInfo, WorkerCrashed
 from service.formats import BuildRequest
-from service.language import as_data, from_data
-from service.tree import Frozen, Model
+from service.language import as_data, from_data, msg
+from service.tree import Frozen, Model, Report
 
 
 class Task(Frozen, frozen=True, kw_only=True):
     """What a child is asked to do with the descriptors that come with it.
 
     work `read`: `parts` name the upload's files, one descriptor each, in order.
+    work `measure`: as `read`, and every weight's values are measured.
     work `build`: one descriptor holding the JSON of a `BuildRequest`.
+    work `compare`: two descriptors holding the JSON of the left and the right `Report`; where the numbers are compared
+    (`values`) also the left upload's files, named by `parts`, and the right upload's, named by `right_parts`.
     work `selftest`: no descriptors; the child tries what must be impossible.
     """
 
-    work: Literal["read", "build", "selftest"]
+    work: Literal["read", "measure", "build", "compare", "selftest"]
     parts: tuple[str, ...] = ()
+    right_parts: tuple[str, ...] = ()
+    values: bool = False
     limits: Limits = Limits()
+
+    @property
+    def descriptors(self) -> int:
+        """How many come with it."""
+        extra = {"build": 1, "compare": 2, "selftest": -len(self.parts)}.get(self.work, 0)
+        return len(self.parts) + len(self.right_parts) + extra
+
+    @property
+    def reads_values(self) -> bool:
+        """Whether it may read whole uploads, and not only what describes them."""
+        return self.values or self.work == "measure"
+
+    @property
+    def seconds(self) -> float:
+        """Its deadline."""
+        if self.reads_values:
+            return self.limits.values_seconds
+        return self.limits.build_seconds if self.work == "build" else self.limits.seconds
+
+    @property
+    def memory_bytes(self) -> int:
+        """Address space that its child may add: twice as much where it holds two models."""
+        if self.work == "build":
+            return self.limits.build_memory_bytes
+        one = self.limits.values_memory_bytes if self.reads_values else self.limits.memory_bytes
+        return 2 * one if self.work == "compare" else one
 
 
 class Answer(Frozen, frozen=True, kw_only=True):
-    """Exactly one of `model`, `build`, `error`, `probes`, with what the child measured about itself.
+    """Exactly one of `model`, `build`, `error`, `probes`, `comparison`, with what the child measured about itself.
 
     `bytes_read`: from the upload; `seconds`: inside the child; `probes`: self-test name -> stopped as it must be.
     """
@@ -40,6 +73,7 @@ class Answer(Frozen, frozen=True, kw_only=True):
     build: BuildRequest | None = None
     error: ErrorInfo | None = None
     probes: dict[str, bool] | None = None
+    comparison: Comparison | None = None
     reader: str = ""
     framework_version: str | None = None
     bytes_read: int = 0
@@ -78,17 +112,53 @@ STARTED = b"started"
 LAYER_FAILED = 100
 """A child exits with this plus the number of the layer that it could not put on, before it has read anything."""
 
+_PROGRESS = struct.Struct("=cQQ")
+_PROGRESS_MARK = b"\x01"
+"""First byte of a progress frame: no JSON begins with it, so that an answer is told apart."""
+
 _encoder = msgspec.json.Encoder(enc_hook=as_data)
 _answer_decoder = msgspec.json.Decoder(Answer, dec_hook=from_data)
+_report_decoder = msgspec.json.Decoder(Report, dec_hook=from_data)
+_comparison_decoder = msgspec.json.Decoder(Comparison, dec_hook=from_data)
 _task_decoder = msgspec.json.Decoder(Task)
 _build_decoder = msgspec.json.Decoder(BuildRequest)
 _ended_decoder = msgspec.json.Decoder(Ended)
 _warm_decoder = msgspec.json.Decoder(Warm)
 
 
-def encode(message: Task | Answer | BuildRequest | Ended | Warm) -> bytes:
-    """JSON bytes of a message."""
+def encode(message: Task | Answer | BuildRequest | Ended | Warm | Report | Comparison) -> bytes:
+    """JSON bytes of a message; its sentences are still data, in no language."""
     return _encoder.encode(message)
+
+
+def encode_progress(done: int, total: int) -> bytes:
+    """A frame that a child may send before its answer, as often as it likes: `done` of `total` bytes."""
+    return _PROGRESS.pack(_PROGRESS_MARK, min(done, 2**64 - 1), min(total, 2**64 - 1))
+
+
+def take_progress(untrusted_answer: bytearray) -> float | None:
+    """Remove the whole frames that `untrusted_answer` begins with; the share that the last one tells, 0 to 1.
+
+    None if there is none, or none that makes sense.
+    """
+    end = 0
+    while untrusted_answer[end : end + 1] == _PROGRESS_MARK and len(untrusted_answer) >= end + _PROGRESS.size:
+        end += _PROGRESS.size
+    if not end:
+        return None
+    _, done, total = _PROGRESS.unpack_from(untrusted_answer, end - _PROGRESS.size)
+    del untrusted_answer[:end]
+    return min(done / total, 1.0) if total else None
+
+
+def decode_report(data: bytes) -> Report:
+    """A report as it is stored, of this or an older version; msgspec.DecodeError if it is none."""
+    return _report_decoder.decode(data)
+
+
+def decode_comparison(data: bytes) -> Comparison:
+    """A comparison as it is stored; msgspec.DecodeError if it is none."""
+    return _comparison_decoder.decode(data)
 
 
 def decode_task(data: bytes) -> Task:
@@ -116,7 +186,8 @@ def decode_answer(untrusted_answer: bytes) -> Answer:
     try:
         answer = _answer_decoder.decode(untrusted_answer)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise WorkerCrashed("The worker's answer was not understood.", reason=str(error)[:200]) from None
-    if sum(part is not None for part in (answer.model, answer.build, answer.error, answer.probes)) != 1:
-        raise WorkerCrashed("The worker's answer was not understood.", reason="not exactly one result")
+        raise WorkerCrashed(msg("The worker's answer was not understood."), reason=str(error)[:200]) from None
+    results = (answer.model, answer.build, answer.error, answer.probes, answer.comparison)
+    if sum(part is not None for part in results) != 1:
+        raise WorkerCrashed(msg("The worker's answer was not understood."), reason="not exactly one result")
     return answer

@@ -12,6 +12,7 @@ from typing import Any
 
 from service.config import Limits
 from service.errors import InvalidSpec, LimitExceeded
+from service.language import msg
 from service.tree import Shape, Weight
 
 MAX_PROBLEMS = 50
@@ -107,18 +108,24 @@ def check_shape(shape: Sequence[int | None], limits: Limits, where: str, pointer
     known = [size for size in shape if size is not None]
     if any(size > limits.dimension for size in known):
         raise LimitExceeded(
-            "dimension", limits.dimension, f"{where}: an axis of {shape_text(shape)} is too long.", pointer=pointer
+            "dimension",
+            limits.dimension,
+            msg("{where}: an axis of {shape_text} is too long.", where=where, shape_text=shape_text(shape)),
+            pointer=pointer,
         )
     if math.prod(known) > limits.elements:
         raise LimitExceeded(
-            "elements", limits.elements, f"{where}: {shape_text(shape)} has too many elements.", pointer=pointer
+            "elements",
+            limits.elements,
+            msg("{where}: {shape_text} has too many elements.", where=where, shape_text=shape_text(shape)),
+            pointer=pointer,
         )
 
 
 def check_total(weights: Iterable[Weight], limits: Limits) -> None:
     """LimitExceeded if all weights together have more elements than any model."""
     if sum(weight.count or 0 for weight in weights) > limits.elements:
-        raise LimitExceeded("elements", limits.elements, "The weights add up to more elements than any model has.")
+        raise LimitExceeded("elements", limits.elements, msg("The weights add up to more elements than any model has."))
 
 
 def shape_text(shape: Iterable[Any]) -> str:

@@ -6,6 +6,8 @@ purpose: `Lambda` (bytecode), `TFSMLayer` (loads a path), `TorchModuleWrapper`, 
 
 from __future__ import annotations
 
+from service.language import mark
+
 _LAYERS = """
 Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
 AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention AugMix
@@ -39,13 +41,13 @@ ELSEWHERE = {"LayerScale": "keras.src.applications.convnext"}
 """Layers that Keras' own applications use without exporting them, and their modules."""
 
 REFUSED = {
-    "Lambda": "a Lambda holds code, and code from a spec is never run",
-    "TFSMLayer": "it loads a model from a path",
-    "TorchModuleWrapper": "it holds a pickled PyTorch module",
-    "JaxLayer": "it holds code",
-    "FlaxLayer": "it holds code",
-    "Layer": "it is the base class of all layers",
-    "Wrapper": "it is the base class of wrappers",
+    "Lambda": mark("a Lambda holds code, and code from a spec is never run"),
+    "TFSMLayer": mark("it loads a model from a path"),
+    "TorchModuleWrapper": mark("it holds a pickled PyTorch module"),
+    "JaxLayer": mark("it holds code"),
+    "FlaxLayer": mark("it holds code"),
+    "Layer": mark("it is the base class of all layers"),
+    "Wrapper": mark("it is the base class of wrappers"),
 }
 """Classes of Keras that are never constructed from a spec, and why."""
 

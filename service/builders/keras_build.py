@@ -8,13 +8,14 @@ import keras
 
 from service.builders import keras_config, keras_list
 from service.builders.common import check_total
-from service.builders.keras_plan import ModelSpec
+from service.builders.keras_plan import ModelSpec, refs
 from service.builders.keras_run import Runner
 from service.builders.keras_tree import Lister
 from service.catalog.keras_security import Scan
 from service.config import Limits
 from service.formats import BuildRequest
-from service.plain import text
+from service.language import Message, msgn
+from service.plain import output_tags, text
 from service.tree import Model, ModelInfo
 
 
@@ -41,12 +42,20 @@ def build(request: BuildRequest, limits: Limits) -> Model:
     )
 
 
-def _notes(paths: list[str]) -> tuple[str, ...]:
+def _notes(paths: list[str]) -> tuple[Message, ...]:
     if not paths:
         return ()
     listed = ", ".join(text(path, 100) for path in paths[:10]) + (" ..." if len(paths) > 10 else "")
-    why = "because the spec does not tell their code or their input shapes"
-    return (f"The weights of {len(paths)} layers are not known, {why}: {listed}.",)
+    return (
+        msgn(
+            "The weights of {n} layer are not known, because the spec does not tell its code or its input "
+            "shapes: {paths}.",
+            "The weights of {n} layers are not known, because the spec does not tell their code or input "
+            "shapes: {paths}.",
+            len(paths),
+            paths=listed,
+        ),
+    )
 
 
 def _info(request: BuildRequest, spec: ModelSpec) -> ModelInfo:
@@ -60,5 +69,5 @@ def _info(request: BuildRequest, spec: ModelSpec) -> ModelInfo:
         name=text(spec.name) if spec.name else None,
         type=text(spec.type),
         framework_version=text(version) if isinstance(version, str) else None if recorded else keras.__version__,
-        tags=tags,
+        tags={**tags, **output_tags(found.layer for found in refs(spec.outputs))},
     )

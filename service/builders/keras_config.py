@@ -24,6 +24,7 @@ from service.builders.keras_allowed import (
 from service.builders.keras_plan import Call, Form, LayerSpec, ModelSpec, Ref, chain, refs
 from service.catalog.keras_classes import is_custom, is_operation, snake_case
 from service.catalog.keras_config import as_shape
+from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
 from service.tree import Shape
 
@@ -82,20 +83,31 @@ def _sorted(spec: LayerSpec, entry: dict[str, Any], config: dict[str, Any]) -> L
         return _operation(spec, config)
     if spec.type in REFUSED:
         spec = msgspec.structs.replace(spec, output_shape=_recorded_output(config))
-        return _opaque(spec, f"Not built: {REFUSED[spec.type]}.", weightless=spec.type == "Lambda")
+        return _opaque(
+            spec, msg("Not built: {reason}.", reason=Message(REFUSED[spec.type])), weightless=spec.type == "Lambda"
+        )
     if not own:
         hint = did_you_mean(spec.type, LAYERS) if spec.module is None else ""
-        note = f"{spec.type} is no class of Keras: what it computes and which weights it has is not in the spec.{hint}"
+        note = msg(
+            "{type} is no class of Keras: what it computes and which weights it has is not in the spec.{hint}",
+            type=spec.type,
+            hint=hint,
+        )
         return _opaque(spec, note, custom=True)
     built = keras_old.builds_as(spec.type, config)
     if built is None:
-        return _opaque(spec, f"Keras 3 no longer has {spec.type}, and nothing in it equals it.")
+        return _opaque(spec, msg("Keras 3 no longer has {type}, and nothing in it equals it.", type=spec.type))
     built = RENAMED.get(built, built)
     if spec.module == ELSEWHERE.get(built, ""):
         return msgspec.structs.replace(spec, form="layer", builds_as=built, arguments=config)
     if built not in LAYERS and spec.module not in (None, "keras.layers"):
         return _opaque(
-            spec, f"{spec.type} of {spec.module} is no layer of Keras itself: its weights are not in the spec."
+            spec,
+            msg(
+                "{type} of {module} is no layer of Keras itself: its weights are not in the spec.",
+                type=spec.type,
+                module=spec.module,
+            ),
         )
     if built not in LAYERS:
         raise invalid(
@@ -113,7 +125,9 @@ def _operation(spec: LayerSpec, config: dict[str, Any]) -> LayerSpec:
     if known and spec.type not in REFUSED_OPERATIONS and any(refs(call.args) for call in spec.calls):
         return msgspec.structs.replace(spec, form="operation", builds_as=module[-1], arguments=config)
     return _opaque(
-        spec, f"{spec.type} is an operation of TensorFlow or Keras that is not rebuilt here.", weightless=True
+        spec,
+        msg("{type} is an operation of TensorFlow or Keras that is not rebuilt here.", type=spec.type),
+        weightless=True,
     )
 
 
@@ -123,7 +137,7 @@ def _recorded_output(config: dict[str, Any]) -> Shape | None:
     return as_shape([None, *given]) if isinstance(given, list) else None
 
 
-def _opaque(spec: LayerSpec, note: str, *, custom: bool = False, weightless: bool = False) -> LayerSpec:
+def _opaque(spec: LayerSpec, note: Message, *, custom: bool = False, weightless: bool = False) -> LayerSpec:
     return msgspec.structs.replace(spec, form="opaque", custom=custom, weightless=weightless, notes=(note,))
 
 

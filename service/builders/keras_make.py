@@ -17,6 +17,7 @@ from service.builders.common import Problems, clean, invalid, named_argument, se
 from service.builders.keras_allowed import COMMON_ARGUMENTS, ELSEWHERE, LAYERS, REFUSED, RENAMED
 from service.builders.keras_plan import LayerSpec, ModelSpec
 from service.errors import InvalidSpec
+from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
 
 Child = Callable[[Any, str], LayerSpec]
@@ -39,7 +40,7 @@ class Maker:
         self.model = model
         self.problems = problems
         self.strict = strict
-        self.notes: dict[str, list[str]] = {}
+        self.notes: dict[str, list[Message]] = {}
 
     def layer(self, spec: LayerSpec) -> Any | None:
         """The layer, without weights yet; None where its arguments are wrong (then `problems` says so)."""
@@ -104,7 +105,11 @@ class Maker:
         if self.strict:
             self.problems.add(f"{spec.pointer}.{name}", sentence(f"{spec.label}: {name} {problem}"))
         elif value is not None:
-            note = f"{name} {problem}".rstrip(".") + "; it was left out here, and shapes are taken as unchanged by it."
+            note = msg(
+                "{name} {problem}; it was left out here, and shapes are taken as unchanged by it.",
+                name=name,
+                problem=problem.rstrip("."),
+            )
             self.notes.setdefault(spec.pointer, []).append(note)
 
     def _inner(self, value: Any, pointer: str) -> Any | None:
@@ -114,7 +119,7 @@ class Maker:
             if spec.model is not None:
                 return self.model(spec.model)
             if spec.form == "opaque":
-                raise invalid(pointer, f"{spec.label}: {' '.join(spec.notes)}")
+                raise invalid(pointer, f"{spec.label}: {' '.join(map(str, spec.notes))}")
             return self.layer(spec)
         except InvalidSpec as error:
             self.problems.add_from(error)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from service.language import Message
 from service.tree import Shape
 
 Form = Literal["input", "layer", "model", "operation", "opaque"]
@@ -65,7 +66,7 @@ class LayerSpec(msgspec.Struct, frozen=True, kw_only=True):
     custom: bool = False
     output_shape: Shape | None = None
     weightless: bool = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     @property
     def label(self) -> str:

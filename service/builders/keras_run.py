@@ -20,6 +20,7 @@ from service.builders.keras_make import Child, Maker, safe_name
 from service.builders.keras_plan import Call, LayerSpec, ModelSpec, refs
 from service.config import Limits
 from service.errors import InputError, InvalidSpec
+from service.language import Message, msg
 from service.tree import Shape
 
 
@@ -43,7 +44,7 @@ class Done(msgspec.Struct, kw_only=True):
     feeders: tuple[str, ...] = ()
     uses: int = 0
     model: Ran | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 class Ran(msgspec.Struct, kw_only=True):
@@ -115,7 +116,9 @@ class Runner:
         if spec.model is not None:
             return self.as_model(spec.model)
         if spec.form != "layer":
-            raise invalid(spec.pointer, f"{spec.label} cannot be built inside a wrapper: {' '.join(spec.notes)}")
+            raise invalid(
+                spec.pointer, f"{spec.label} cannot be built inside a wrapper: {' '.join(map(str, spec.notes))}"
+            )
         return self._made[spec.pointer]
 
     def _make(self, spec: LayerSpec) -> Any:
@@ -207,8 +210,8 @@ def _open(ran: Ran) -> bool:
 
 def _note_unknown(item: Done, model: ModelSpec) -> None:
     hidden = {spec.name for spec in model.layers if spec.hidden}
-    feeders = ", ".join("the model's input" if name in hidden else repr(name[:60]) for name in item.feeders)
-    item.notes = (*item.notes, f"Not built: the shape that comes from {feeders} is not known.")
+    feeders = [msg("the model's input") if name in hidden else repr(name[:60]) for name in item.feeders]
+    item.notes = (*item.notes, msg("Not built: the shape that comes from {feeders} is not known.", feeders=feeders))
 
 
 class TensorFlowOperation(msgspec.Struct, frozen=True):

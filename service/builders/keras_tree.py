@@ -72,7 +72,7 @@ class Lister:
             shared_with=shared if shared != path else None,
             uses=done.uses,
             weights=tuple(self._weights(done, trainable=trainable)) if shared == path else (),
-            notes=tuple(text(note) for note in done.notes),
+            notes=done.notes,
         )
 
     def _weights(self, done: Done, *, trainable: bool) -> Iterator[Weight]:

@@ -12,14 +12,15 @@ from service.builders.torch_tree import Lister
 from service.config import Limits
 from service.errors import InvalidSpec
 from service.formats import BuildRequest
-from service.plain import text
+from service.language import msg
+from service.plain import output_tags, text
 from service.tree import Model, ModelInfo
 
 
 def build(request: BuildRequest, limits: Limits) -> Model:
     """See `service.builders.torch.build`."""
     if request.dialect != "layer_list":
-        raise InvalidSpec("PyTorch models have no architecture JSON; a spec for PyTorch is a layer list.")
+        raise InvalidSpec(msg("PyTorch models have no architecture JSON; a spec for PyTorch is a layer list."))
     problems = Problems()
     plan = common_list.parse(request.spec, _name, limits, problems)
     for item in plan.layers:
@@ -36,6 +37,7 @@ def build(request: BuildRequest, limits: Limits) -> Model:
             name=text(plan.name) if plan.name else None,
             type=None if plan.graph else "Sequential",
             framework_version=str(torch.__version__),
+            tags=output_tags(source.name for source in plan.outputs),
         ),
         layers=layers,
     )

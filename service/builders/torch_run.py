@@ -20,6 +20,7 @@ from service.builders.torch_functions import FUNCTIONS
 from service.builders.torch_make import function_arguments, make
 from service.config import Limits
 from service.errors import LimitExceeded
+from service.language import Message, msg
 from service.tree import Shape
 
 BATCHES = (2, 3)
@@ -52,7 +53,7 @@ class Done(msgspec.Struct, kw_only=True):
     outputs: tuple[Shape, ...] | None = None
     inner: dict[str, tuple[tuple[Shape, ...], tuple[Shape, ...]]] = {}
     children: list[Done] = []
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 class Runner:
@@ -109,7 +110,7 @@ class Runner:
             self._count(module, item)
         done = Done(item=item, module=module)
         if len(known) < len(given):
-            done.notes = ("Its shapes are not known, because those of its input are not.",)
+            done.notes = (msg("Its shapes are not known, because those of its input are not."),)
             return done, []
         done.inputs = tuple(_shape(pair) for pair in known)
         outputs = self._call(done, known, names)
@@ -146,7 +147,7 @@ class Runner:
             try:
                 runs.append(_outputs(done, tensors, names, seen[number]))
             except NotImplementedError:
-                done.notes = ("PyTorch cannot tell its output shape without values.",)
+                done.notes = (msg("PyTorch cannot tell its output shape without values."),)
                 return []
             except Exception as error:  # noqa: BLE001 - modules raise what they like at shapes they cannot take
                 raise _refused(item, known, error) from None
@@ -276,7 +277,7 @@ def _refused(item: LayerPlan, known: list[Pair], error: Exception) -> Exception:
         return LimitExceeded(
             "elements",
             2**63 - 1,
-            f"{item.label}: its output is too large for PyTorch to describe.",
+            msg("{label}: its output is too large for PyTorch to describe.", label=item.label),
             pointer=item.pointer,
         )
     several = "inputs" if len(known) > 1 else "an input"

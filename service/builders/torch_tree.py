@@ -13,10 +13,11 @@ from service.builders.torch_functions import FUNCTIONS
 from service.builders.torch_make import function_arguments
 from service.builders.torch_run import Done
 from service.catalog.torch_layers import kind_of, layout_of, role_of
+from service.language import Message, msg
 from service.plain import json_value, text
 from service.tree import Layer, Weight, element_count
 
-_FUNCTION_NOTE = "A tensor function, which PyTorch code writes in forward; the module tree does not show it."
+_FUNCTION_NOTE = msg("A tensor function, which PyTorch code writes in forward; the module tree does not show it.")
 
 
 class Lister:
@@ -148,7 +149,9 @@ def _config(module: nn.Module) -> dict[str, Any]:
     return dict(json_value({name: value for name, value in kept.items() if isinstance(value, plain)}))
 
 
-def _batch_note(module: nn.Module) -> tuple[str, ...]:
+def _batch_note(module: nn.Module) -> tuple[Message, ...]:
     if getattr(module, "batch_first", True):
         return ()
-    return ("batch_first is false: PyTorch reads the first axis of its input, the batch here, as the steps in time.",)
+    return (
+        msg("batch_first is false: PyTorch reads the first axis of its input, the batch here, as the steps in time."),
+    )

@@ -12,6 +12,7 @@ from typing import Any
 
 from service.catalog.keras_classes import KIND_OF_CLASS, is_operation, snake_case
 from service.errors import LimitExceeded, MalformedFile
+from service.language import msg
 from service.plain import MAX_TEXT, json_value, text
 from service.tree import Frozen, Shape
 
@@ -88,7 +89,7 @@ class Counter:
         """One more layer; LimitExceeded past the limit."""
         self._count += 1
         if self._count > self._limit:
-            raise LimitExceeded("layers", self._limit, "The configuration holds too many layers.")
+            raise LimitExceeded("layers", self._limit, msg("The configuration holds too many layers."))
 
 
 def parse_model(document: dict[str, Any], limit: int, member: str | None = None) -> Spec:
@@ -117,7 +118,7 @@ def _spec(entry: dict[str, Any], pointer: str, counter: Counter) -> Spec:
     counter.add()
     class_name, config = entry.get("class_name"), entry.get("config")
     if not isinstance(class_name, str):
-        raise MalformedFile("A layer without a class name.", pointer=pointer or "/")
+        raise MalformedFile(msg("A layer without a class name."), pointer=pointer or "/")
     if isinstance(config, list):  # Sequential of Keras 1 and early Keras 2
         config = {"layers": config}
     if not isinstance(config, dict):

@@ -13,6 +13,7 @@ from service.catalog.keras_paths import Paths
 from service.catalog.keras_shapes import LayerShapes, infer_shapes
 from service.catalog.keras_shelf import Found, Shelf
 from service.errors import LimitExceeded
+from service.language import Message, msg
 from service.tree import Layer, Shape, Weight
 
 MODEL_ITSELF = "."
@@ -33,7 +34,7 @@ class Layers:
         self._first: dict[tuple[Any, ...], str] = {}
         self._stored: dict[tuple[str, ...], tuple[str, tuple[Weight, ...]]] = {}
         self.layers: list[Layer] = []
-        self.notes: list[str] = []
+        self.notes: list[Message] = []
 
     def model(self, spec: Spec, shelf: Shelf) -> None:
         """Everything inside the top model, and what it holds itself."""
@@ -132,7 +133,7 @@ class Layers:
     def _add(self, layer: Layer) -> None:
         self._room -= len(layer.weights)
         if self._room < 0:
-            raise LimitExceeded("weights", self._limit, "The model has too many weights.")
+            raise LimitExceeded("weights", self._limit, msg("The model has too many weights."))
         self.layers.append(layer)
 
     def _shared_with(self, layer: Spec, path: str, shelf: Shelf) -> str | None:

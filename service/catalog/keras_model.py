@@ -16,18 +16,19 @@ from service.catalog.keras_states import metrics_from_tree, optimizer_from_names
 from service.catalog.keras_stored import StoredNames, unlisted_layers
 from service.catalog.keras_tree import Tree
 from service.config import Limits
+from service.language import Message, msg
 from service.parsers.hdf5 import Group
 from service.tree import Frozen, Layer, State
 
-NO_ORDER = (
+NO_ORDER = msg(
     "The file does not list the model's layers in order: they are named by the model's attributes and sorted by name."
 )
-NO_CONFIGURATION = (
+NO_CONFIGURATION = msg(
     "The file holds weights without the model's configuration: classes are concluded from names, and which "
     "weights are trainable is not recorded."
 )
-NO_WEIGHTS = "The weights are not in what was uploaded: no weight and no parameter count can be given."
-LORA = (
+NO_WEIGHTS = msg("The weights are not in what was uploaded: no weight and no parameter count can be given.")
+LORA = msg(
     "This layer was saved with a low-rank (LoRA) pair merged into its kernel: the pair itself is not stored, and Keras "
     "makes a new one on loading."
 )
@@ -38,7 +39,7 @@ class Parts(Frozen, frozen=True, kw_only=True):
 
     layers: tuple[Layer, ...]
     states: tuple[State, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     complete: bool = True
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from service.catalog.keras_inner import Inner, guessed_class, inner_layers
 from service.catalog.keras_variables import Variables, own_variables, rank_fits
 from service.catalog.keras_weights import make_weight, owner_of
+from service.language import Message, msg
 from service.parsers.hdf5 import Dataset, Group
 from service.parsers.hdf5_attributes import text_of
 from service.tree import Frozen, Weight
@@ -40,7 +41,7 @@ class Reading:
     def __init__(self, member: str | None) -> None:
         self._member = member
         self.weights: list[Weight] = []
-        self.notes: list[str] = []
+        self.notes: list[Message] = []
 
     def layer(self, group: Group, layer: Named) -> None:
         """Add the weights below `group`: the layer's own, then its inner layers', then what nobody asked for."""
@@ -146,19 +147,34 @@ def _stored_name(key: str) -> str:
     return f"{VARIABLES}/{key}" if is_number(key) else key
 
 
-def _unnamed(group: Group, layer: Named, count: int) -> str:
+def _unnamed(group: Group, layer: Named, count: int) -> Message:
     place = group.path or "/"
     if layer.class_name is None:
-        return f"{place}: {count} variables of a class the file does not name; what each of them is remains open."
+        return msg(
+            "{place}: {count} variables of a class the file does not name; what each of them is remains open.",
+            place=place,
+            count=count,
+        )
     if layer.config is None:
-        return (
-            f"{place}: {count} variables do not tell which of the optional ones of {layer.class_name} are missing "
-            "(for instance scale or center); without the model's configuration their roles are ambiguous."
+        return msg(
+            "{place}: {count} variables do not tell which of the optional ones of {class_name} are missing "
+            "(for instance scale or center); without the model's configuration their roles are ambiguous.",
+            place=place,
+            count=count,
+            class_name=layer.class_name,
         )
     if own_variables(layer.class_name, layer.config) is None:
-        return f"{place}: the file numbers the {count} variables of the user's class {layer.class_name} without names."
-    return (
-        f"{place}: the {count} stored variables do not fit the configuration of {layer.class_name}; they stay unnamed."
+        return msg(
+            "{place}: the file numbers the {count} variables of the user's class {class_name} without names.",
+            place=place,
+            count=count,
+            class_name=layer.class_name,
+        )
+    return msg(
+        "{place}: the {count} stored variables do not fit the configuration of {class_name}; they stay unnamed.",
+        place=place,
+        count=count,
+        class_name=layer.class_name,
     )
 
 

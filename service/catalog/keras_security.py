@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.catalog.keras_classes import KIND_OF_CLASS, is_keras_module
+from service.language import Message, msg
 from service.plain import text
 from service.tree import Danger, Frozen, Severity
 
@@ -23,85 +24,85 @@ class _Known(Frozen, frozen=True, kw_only=True):
 
     code: str
     severity: Severity
-    what: str
+    what: Message
     reference: str | None = None
 
 
 _BYTECODE = _Known(
     code="keras_lambda",
     severity="critical",
-    what="Python bytecode that runs when Keras loads or calls this.",
+    what=msg("Python bytecode that runs when Keras loads or calls this."),
     reference="CVE-2024-3660",
 )
 _NAMED_FUNCTION = _Known(
-    code="keras_lambda", severity="medium", what="This layer calls a function that the file names."
+    code="keras_lambda", severity="medium", what=msg("This layer calls a function that the file names.")
 )
 _GADGET = _Known(
     code="keras_gadget",
     severity="critical",
-    what="A function of Keras that fetches, loads or unlocks, called by the configuration.",
+    what=msg("A function of Keras that fetches, loads or unlocks, called by the configuration."),
     reference="CVE-2025-8747",
 )
 _SAFE_MODE = _Known(
     code="keras_safe_mode_off",
     severity="critical",
-    what="The configuration switches Keras' safe mode off.",
+    what=msg("The configuration switches Keras' safe mode off."),
     reference="CVE-2025-9906",
 )
 _CODE_MODULE = _Known(
     code="keras_foreign_module",
     severity="critical",
-    what="Loading may import this module of Python itself and call what is named in it.",
+    what=msg("Loading may import this module of Python itself and call what is named in it."),
     reference="CVE-2025-1550",
 )
 _OTHER_MODULE = _Known(
     code="keras_foreign_module",
     severity="medium",
-    what="Loading may import this module, which is not part of Keras.",
+    what=msg("Loading may import this module, which is not part of Keras."),
     reference="CVE-2025-1550",
 )
 _OWN_CLASS = _Known(
     code="keras_custom_object",
     severity="info",
-    what="A class of the user's own: loading needs and runs the user's code.",
+    what=msg("A class of the user's own: loading needs and runs the user's code."),
 )
 _TWO_NAMES = _Known(
     code="keras_name_mismatch",
     severity="high",
-    what="Registered name and class name disagree: what is shown is not what would be loaded.",
+    what=msg("Registered name and class name disagree: what is shown is not what would be loaded."),
     reference="CVE-2025-1550",
 )
 _NAME_PATH = _Known(
     code="keras_name_path",
     severity="high",
-    what="This name would leave its folder when Keras turns it into a path.",
+    what=msg("This name would leave its folder when Keras turns it into a path."),
     reference="CVE-2026-12479",
 )
 _VOCABULARY = _Known(
     code="keras_vocabulary_path",
     severity="high",
-    what="Keras reads this path or address when it makes the layer.",
+    what=msg("Keras reads this path or address when it makes the layer."),
     reference="CVE-2025-12058",
 )
 _FILE_OPERATION = _Known(
-    code="keras_file_operation", severity="high", what="This operation reads or writes files, or calls Python."
+    code="keras_file_operation", severity="high", what=msg("This operation reads or writes files, or calls Python.")
 )
-_ELSEWHERE = _Known(code="keras_path_or_url", severity="medium", what="A path or address outside the file.")
+_ELSEWHERE = _Known(code="keras_path_or_url", severity="medium", what=msg("A path or address outside the file."))
 
 _FUNCTIONS_INSIDE = _Known(
-    code="keras_function_layer", severity="high", what="This layer is made of serialized functions."
+    code="keras_function_layer", severity="high", what=msg("This layer is made of serialized functions.")
 )
 _FOREIGN_LAYERS = {
     "TorchModuleWrapper": _Known(
         code="keras_torch_module",
         severity="critical",
-        what="This layer carries a pickled PyTorch module.",
+        what=msg("This layer carries a pickled PyTorch module."),
         reference="CVE-2025-49655",
     ),
     "TFSMLayer": _Known(
         code="keras_saved_model_layer",
         severity="high",
-        what="This layer loads a SavedModel from a path when it is made.",
+        what=msg("This layer loads a SavedModel from a path when it is made."),
         reference="CVE-2026-1462",
     ),
     "JaxLayer": _FUNCTIONS_INSIDE,

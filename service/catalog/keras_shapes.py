@@ -36,6 +36,11 @@ def infer_shapes(model: Spec) -> dict[str, LayerShapes]:
     return inference.found
 
 
+def infer_layer(spec: Spec, shapes: Shapes) -> Shapes | None:
+    """Output shapes of one layer called with `shapes`; None if they do not follow."""
+    return _Inference(STEPS_PER_LAYER).layer(spec, shapes)
+
+
 def _count(model: Spec) -> int:
     open_specs, total = [model], 0
     while open_specs:

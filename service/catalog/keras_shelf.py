@@ -16,6 +16,7 @@ from service.catalog.keras_names import Stored, distribute, relative_names
 from service.catalog.keras_objects import VARIABLES, Named, Reading, group_name, holds_data, natural
 from service.catalog.keras_variables import own_variables
 from service.catalog.keras_weights import Owner, make_weight, owner_of
+from service.language import Message
 from service.parsers.hdf5 import Group
 from service.tree import Frozen, Weight
 
@@ -30,7 +31,7 @@ class Found(Frozen, frozen=True, kw_only=True):
     """
 
     weights: tuple[Weight, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     keys: tuple[str, ...] = ()
 
 

@@ -16,6 +16,7 @@ from service.catalog.keras_paths import Paths
 from service.catalog.keras_shelf import Same, repeated
 from service.catalog.keras_variables import KERAS_1_NAMES, own_variables
 from service.catalog.keras_weights import Owner, make_weight
+from service.language import Message, msg
 from service.parsers.hdf5 import Dataset, Group
 from service.parsers.hdf5_attributes import texts
 from service.plain import text
@@ -45,7 +46,7 @@ class StoredNames(Frozen, frozen=True, kw_only=True):
     layers: tuple[tuple[str, tuple[Stored, ...]], ...]
     own: tuple[Stored, ...]
     optimizer: tuple[Stored, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Message, ...]
 
 
 def read_names(weights: Group, optimizer: Group | None) -> StoredNames:
@@ -54,7 +55,7 @@ def read_names(weights: Group, optimizer: Group | None) -> StoredNames:
     Raises:
         MalformedFile: The lists are not text.
     """
-    notes: list[str] = []
+    notes: list[Message] = []
     layers = tuple((name, _listed(_walk(weights, name), name, notes)) for name in layer_names(weights))
     own = weights.group(_OWN)
     return StoredNames(
@@ -84,9 +85,9 @@ def _walk(group: Group | None, path: str) -> Group | Dataset | None:
     return found
 
 
-def _listed(group: Group | Dataset | None, layer: str, notes: list[str]) -> tuple[Stored, ...]:
+def _listed(group: Group | Dataset | None, layer: str, notes: list[Message]) -> tuple[Stored, ...]:
     if not isinstance(group, Group):
-        notes.append(f"The file lists {text(layer, 200)} and does not hold it.")
+        notes.append(msg("The file lists {layer} and does not hold it.", layer=text(layer, 200)))
         return ()
     names = texts(group.attributes, "weight_names")
     if names is None:  # Keras 0.x: param_0, param_1 ...
@@ -98,7 +99,13 @@ def _listed(group: Group | Dataset | None, layer: str, notes: list[str]) -> tupl
         if isinstance(dataset, Dataset):
             found.append(stored(name, dataset))
         else:
-            notes.append(f"The file lists {text(name, 200)} in {text(layer, 200)} and does not hold it.")
+            notes.append(
+                msg(
+                    "The file lists {name} in {layer} and does not hold it.",
+                    name=text(name, 200),
+                    layer=text(layer, 200),
+                )
+            )
     return tuple(found)
 
 

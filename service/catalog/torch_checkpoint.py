@@ -17,6 +17,7 @@ from service.catalog.torch_state import metadata_of
 from service.catalog.torch_tensors import is_tensor, tensor_of
 from service.catalog.torch_values import attributes_of, key_text, mapping_of, sequence_of
 from service.errors import LimitExceeded
+from service.language import msg
 from service.parsers.pickle_types import Instance
 
 What = Literal["module", "state_dict", "optimizer", "scheduler", "tensors", "plain"]
@@ -60,7 +61,9 @@ def split(value: Any) -> Contents:
         parts += part.what != "plain"
         if parts > _MAX_PARTS:
             raise LimitExceeded(
-                "checkpoint_parts", _MAX_PARTS, f"The file holds more than {_MAX_PARTS} models and states."
+                "checkpoint_parts",
+                _MAX_PARTS,
+                msg("The file holds more than {max_parts} models and states.", max_parts=_MAX_PARTS),
             )
         if part.what != "plain" or len(contents.plain) < _MAX_PLAIN:
             shelves[part.what].append(part)

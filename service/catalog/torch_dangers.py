@@ -14,6 +14,7 @@ import msgspec
 
 from service.catalog.torch_globals import REFERENCE, judge
 from service.config import Limits
+from service.language import msg
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Blob, Trace
 from service.source import BytesSource, Source, WindowSource
@@ -49,7 +50,7 @@ def _of_trace(trace: Trace, member: str | None) -> list[Danger]:
     judged.sort(key=lambda danger: (_RANK[danger.severity], danger.offset or 0))
     found = judged[:MAX_LISTED]
     if len(judged) > MAX_LISTED:
-        rest = f"{len(judged) - MAX_LISTED} further names would be imported or called."
+        rest = msg("{count} further names would be imported or called.", count=len(judged) - MAX_LISTED)
         found.append(Danger(code="pickle_global", severity=judged[MAX_LISTED].severity, what=rest, member=member))
     for odd in trace.oddities:
         severity, reference = _ODDITIES[odd.code]
@@ -135,7 +136,9 @@ def _starts_pickle(data: bytes) -> bool:
 
 
 def _within(danger: Danger, offset: int) -> Danger:
-    return msgspec.structs.replace(danger, what=f"In a pickle hidden in a string: {danger.what}", offset=offset)
+    return msgspec.structs.replace(
+        danger, what=msg("In a pickle hidden in a string: {what}", what=danger.what), offset=offset
+    )
 
 
 # What follows the pickle
@@ -145,7 +148,7 @@ def trailing(source: Source, end: int, limits: Limits, member: str | None) -> li
     """Dangers of whatever lies behind the STOP of a pickle that should be alone in its member."""
     if end >= source.size:
         return []
-    what = f"{source.size - end} bytes follow the end of the pickle; a loader would not look at them."
+    what = msg("{count} bytes follow the end of the pickle; a loader would not look at them.", count=source.size - end)
     found = [Danger(code="pickle_trailing", severity="medium", what=what, member=member, offset=end)]
     for trace in _sequence(source, end, limits):
         found.extend(_of_trace(trace, member))

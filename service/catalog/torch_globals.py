@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from service.catalog.torch_layers import is_torch_class
+from service.language import Message, msg
 from service.parsers.pickle_types import Use
 from service.plain import text
 from service.tree import Danger, Severity
@@ -143,12 +144,13 @@ _REFERENCES = {
     "torch.fx.graph_module": "https://docs.pytorch.org/docs/stable/fx.html",
 }
 
-_NOTABLE: dict[tuple[str, str], tuple[Severity, str, str]] = {
+_NOTABLE: dict[tuple[str, str], tuple[Severity, str, Message]] = {
     ("torch.storage", "_load_from_bytes"): (
-        "medium", "pickle_nested", "Loading the file would load pickles inside it, which are listed.",
+        "medium", "pickle_nested", msg("Loading the file would load pickles inside it, which are listed."),
     ),
     ("torch._utils", "_rebuild_sparse_tensor"): (
-        "low", "torch_sparse_tensor", "Loading the file makes sparse tensors whose indices are not checked by default.",
+        "low", "torch_sparse_tensor", msg("Loading the file makes sparse tensors whose indices are not "
+        "checked by default."),
     ),
 }  # fmt: skip
 """Names that only rebuild data, but in a way worth knowing of."""
@@ -213,7 +215,11 @@ def judge(use: Use, member: str | None) -> Danger | None:
     """What to report about one global of a pickle, None if it only rebuilds data."""
     if use.module is None or use.name is None:
         return _danger(
-            use, member, "pickle_computed_global", "high", "The pickle computes which global it uses while loading."
+            use,
+            member,
+            "pickle_computed_global",
+            "high",
+            msg("The pickle computes which global it uses while loading."),
         )
     if (use.module, use.name) in _NOTABLE:
         severity, code, what = _NOTABLE[use.module, use.name]
@@ -223,9 +229,15 @@ def judge(use: Use, member: str | None) -> Danger | None:
     path = text(f"{use.module}.{use.name}", 200)
     if runs_code(use.module, use.name) and not (path == "builtins.getattr" and use.how == "referenced"):
         if use.how == "called":
-            return _danger(use, member, "pickle_global", "critical", f"Loading the file would call {path}.")
+            return _danger(
+                use, member, "pickle_global", "critical", msg("Loading the file would call {path}.", path=path)
+            )
         return _danger(
-            use, member, "pickle_global", "high", f"Loading the file would import {path}, which can run code."
+            use,
+            member,
+            "pickle_global",
+            "high",
+            msg("Loading the file would import {path}, which can run code.", path=path),
         )
     return _judge_unknown(use, member, path)
 
@@ -233,17 +245,21 @@ def judge(use: Use, member: str | None) -> Danger | None:
 def _judge_unknown(use: Use, member: str | None, path: str) -> Danger | None:
     if use.how == "called":
         return _danger(
-            use, member, "pickle_global", "high", f"Loading the file would call {path}, which is not known here."
+            use,
+            member,
+            "pickle_global",
+            "high",
+            msg("Loading the file would call {path}, which is not known here.", path=path),
         )
     if use.how in ("created", "built"):
-        what = f"Loading the file would import {path} and make an object of it."
+        what = msg("Loading the file would import {path} and make an object of it.", path=path)
         return _danger(use, member, "pickle_class", "medium", what)
     if use.module in _REFERABLE:
         return None
-    return _danger(use, member, "pickle_reference", "low", f"Loading the file would import {path}.")
+    return _danger(use, member, "pickle_reference", "low", msg("Loading the file would import {path}.", path=path))
 
 
-def _danger(use: Use, member: str | None, code: str, severity: Severity, what: str) -> Danger:
+def _danger(use: Use, member: str | None, code: str, severity: Severity, what: Message) -> Danger:
     module = use.module or ""
     known = (
         reference for prefix, reference in _REFERENCES.items() if module == prefix or module.startswith(f"{prefix}.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.errors import LimitExceeded, MalformedFile
+from service.language import msg
 from service.tree import Shape
 
 _CALL = re.compile(r"@\d+")
@@ -141,7 +142,9 @@ def _tensor_names(value: Any) -> Iterator[str]:
         item = pending.pop()
         seen += 1
         if seen > _MAX_ARGUMENT_NODES:
-            raise LimitExceeded("graph_arguments", _MAX_ARGUMENT_NODES, "A node of the graph has too many arguments.")
+            raise LimitExceeded(
+                "graph_arguments", _MAX_ARGUMENT_NODES, msg("A node of the graph has too many arguments.")
+            )
         if isinstance(item, list):
             pending.extend(reversed(item))
         elif isinstance(item, dict):
@@ -184,7 +187,7 @@ def shape_of(meta: Any) -> Shape | None:
     if not isinstance(sizes, list):
         return None
     if len(sizes) > _MAX_RANK:
-        raise LimitExceeded("rank", _MAX_RANK, f"A tensor has {len(sizes)} axes.", value=len(sizes))
+        raise LimitExceeded("rank", _MAX_RANK, msg("A tensor has {n} axes.", n=len(sizes)), value=len(sizes))
     return tuple(_size(size) for size in sizes)
 
 
@@ -193,7 +196,7 @@ def _size(value: Any) -> int | None:
     if type(number) is not int:
         return None
     if number < 0:
-        raise MalformedFile("A tensor's size along one axis is negative.")
+        raise MalformedFile(msg("A tensor's size along one axis is negative."))
     if number > _MAX_DIMENSION:
-        raise LimitExceeded("dimension", _MAX_DIMENSION, "A tensor's size along one axis is beyond 64 bits.")
+        raise LimitExceeded("dimension", _MAX_DIMENSION, msg("A tensor's size along one axis is beyond 64 bits."))
     return number

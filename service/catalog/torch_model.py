@@ -16,11 +16,12 @@ from service.catalog.torch_values import describe
 from service.catalog.torch_weights import Weigher
 from service.config import Limits
 from service.errors import LimitExceeded
+from service.language import Message, msg
 from service.parsers.pickle_types import Instance
 from service.plain import text
 from service.tree import Finding, Layer, State, Weight
 
-UNKNOWN_TRAINING = (
+UNKNOWN_TRAINING = msg(
     "A state_dict does not record which weights are trained: requires_grad is always False in it. They are "
     "counted as unknown; running statistics and whole numbers are told by rule."
 )
@@ -36,7 +37,7 @@ class Description:
     states: list[State] = field(default_factory=list)
     tags: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
 
 
 def describe_saved(value: Any, weigher: Weigher, limits: Limits) -> Description:
@@ -61,12 +62,14 @@ def _add_models(found: Description, contents: Contents, weigher: Weigher, limits
     for part in contents.models:
         found.layers.extend(_model_layers(part, weigher, limits, part.key if several else "", found.notes))
         if len(found.layers) > limits.layers:
-            raise LimitExceeded("layers", limits.layers, f"The file has more than {limits.layers} layers.")
+            raise LimitExceeded(
+                "layers", limits.layers, msg("The file has more than {layers} layers.", layers=limits.layers)
+            )
     if len(contents.models) == 1 and contents.models[0].what == "module":
         found.type = module_type(contents.models[0].value)[0]
 
 
-def _model_layers(part: Part, weigher: Weigher, limits: Limits, prefix: str, notes: list[str]) -> list[Layer]:
+def _model_layers(part: Part, weigher: Weigher, limits: Limits, prefix: str, notes: list[Message]) -> list[Layer]:
     if part.what == "module" and isinstance(part.value, Instance):
         return torch_modules.layers_of(part.value, weigher, limits, prefix)
     layers, more = torch_state.layers_of(part.value, weigher, prefix)
@@ -110,14 +113,21 @@ def _averaged(layers: list[Layer]) -> tuple[Weight, ...]:
     )
 
 
+_SINGLE_TENSOR = msg("The file holds a single tensor: there are no layers to list.")
+_NO_MODEL = msg("The file holds no nn.Module and no state_dict: there are no layers to list.")
+
+
 def _add_notes(found: Description, contents: Contents, value: Any) -> None:
     if len(contents.models) > 1:
         names = ", ".join(text(part.key or "(the saved object)", 100) for part in contents.models[:10])
         found.notes.append(
-            f"The file holds {len(contents.models)} models, told apart by the first steps of the paths: {names}."
+            msg(
+                "The file holds {n} models, told apart by the first steps of the paths: {names}.",
+                n=len(contents.models),
+                names=names,
+            )
         )
     if not contents.models:
-        what = "a single tensor" if is_tensor(value) else "no nn.Module and no state_dict"
-        found.notes.append(f"The file holds {what}: there are no layers to list.")
+        found.notes.append(_SINGLE_TENSOR if is_tensor(value) else _NO_MODEL)
     if any(weight.dtype is None for layer in found.layers for weight in layer.weights):
-        found.notes.append("Some weights have an element type that is not known here.")
+        found.notes.append(msg("Some weights have an element type that is not known here."))

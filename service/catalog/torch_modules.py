@@ -19,6 +19,7 @@ from service.catalog.torch_values import attributes_of, describe, key_text, mapp
 from service.catalog.torch_weights import Label, Weigher, rule_group
 from service.config import Limits
 from service.errors import LimitExceeded
+from service.language import msg
 from service.parsers.pickle_types import Global, Instance
 from service.plain import text
 from service.tree import Layer, Weight
@@ -109,7 +110,9 @@ def layers_of(root: Any, weigher: Weigher, limits: Limits, prefix: str = "", loo
         if module is None:
             continue
         if len(layers) >= limits.layers:
-            raise LimitExceeded("layers", limits.layers, f"The model has more than {limits.layers} layers.")
+            raise LimitExceeded(
+                "layers", limits.layers, msg("The model has more than {layers} layers.", layers=limits.layers)
+            )
         shared = first.get(id(value))
         if shared is None:
             first[id(value)] = path

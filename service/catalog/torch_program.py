@@ -15,10 +15,11 @@ from service.catalog.torch_tensors import Tensor
 from service.catalog.torch_weights import Label, Weigher
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
+from service.language import Message, msg
 from service.plain import json_value, text
 from service.tree import Layer, Shape, Weight
 
-FIXED_NOTE = (
+FIXED_NOTE = msg(
     "Every input size was fixed when the model was exported, the batch size too: shapes are as the file says, with "
     "the example's batch size in front."
 )
@@ -76,7 +77,7 @@ def graph_of(program: Mapping[str, Any]) -> Mapping[str, Any]:
     """The graph; MalformedFile if there is none."""
     graph = _dict(program.get("graph_module")).get("graph")
     if not isinstance(graph, dict):
-        raise MalformedFile("The exported program has no graph.")
+        raise MalformedFile(msg("The exported program has no graph."))
     return graph
 
 
@@ -94,7 +95,9 @@ def describe_program(
     by_path = _by_path(held)
     paths = _paths(graph, by_path, with_root=bool(prefix) or "" in by_path)
     if len(paths) > limits.layers:
-        raise LimitExceeded("layers", limits.layers, f"The model has more than {limits.layers} layers.")
+        raise LimitExceeded(
+            "layers", limits.layers, msg("The model has more than {layers} layers.", layers=limits.layers)
+        )
     found = Description(type=_class(graph.modules[""].type)[0] if "" in graph.modules else None)
     shapes = _Shapes(_dict(graph_of(program).get("tensor_values")))
     found.layers = [_layer(path, graph, by_path, paths, shapes, weigher, prefix) for path in paths]
@@ -231,7 +234,7 @@ def _tags(program: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
     return tags
 
 
-def _notes(program: Mapping[str, Any], shapes: _Shapes) -> Iterator[str]:
+def _notes(program: Mapping[str, Any], shapes: _Shapes) -> Iterator[Message]:
     signature = _dict(_dict(program.get("graph_module")).get("signature"))
     names = [_dict(_dict(_dict(_dict(item).get("user_input")).get("arg")).get("as_tensor")).get("name")
              for item in signature.get("input_specs") or () if isinstance(item, dict)]  # fmt: skip

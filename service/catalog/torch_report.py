@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from service.catalog.torch_dangers import is_serious
 from service.catalog.torch_model import Description
 from service.errors import InputError
+from service.language import msg
 from service.plain import json_value
 from service.tree import Danger, Model, ModelInfo
 
@@ -58,10 +59,13 @@ def _with(info: ModelInfo, described: Description) -> ModelInfo:
 
 
 def _incomplete(info: ModelInfo, error: InputError, dangers: list[Danger]) -> Model:
-    place = f" (at byte {error.info.offset})" if error.info.offset is not None else ""
-    note = f"The file could not be read to its end{place}: {error.info.detail} See security for what came before."
+    note = msg(
+        "The file could not be read to its end (from byte {offset}): {detail} See security for what came before.",
+        offset="?" if error.info.offset is None else error.info.offset,
+        detail=error.info.detail,
+    )
     last = Danger(code="broken_after_payload", severity="high", member=error.info.member, offset=error.info.offset,
-                  what="The file breaks off after something that would already have run.")  # fmt: skip
+                  what=msg("The file breaks off after something that would already have run."))  # fmt: skip
     return Model(info=info, layers=(), security=tuple(_unique([*dangers, last])), complete=False, notes=(note,))
 
 

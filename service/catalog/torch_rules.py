@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from service.language import Message, msg
+
 Sizes = tuple[int, ...]
 
 
@@ -17,17 +19,21 @@ class Guess:
     """A conclusion: `kind` (`unknown` if there is none), whether its weight is certainly a norm's, and why not more."""
 
     kind: str = "unknown"
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     norm: bool = False
 
 
 _CONVOLUTIONS = {3: "1d", 4: "2d", 5: "3d"}
 _GATES = {4: "lstm", 3: "gru", 1: "simple_rnn"}
 
-INSTANCE_NOTE = "An InstanceNorm that tracks statistics stores the same tensors; BatchNorm is by far the usual one."
-GROUPED_NOTE = "A grouped ConvTranspose with as many outputs as inputs would store the same shapes."
-BILINEAR_NOTE = "A Bilinear layer of these sizes stores the same shapes; Conv1d is by far the usual one."
-SQUARE_NOTE = "Read as Conv like every other convolution here; a ConvTranspose of equal sizes stores the same shapes."
+INSTANCE_NOTE = msg(
+    "An InstanceNorm that tracks statistics stores the same tensors; BatchNorm is by far the usual one."
+)
+GROUPED_NOTE = msg("A grouped ConvTranspose with as many outputs as inputs would store the same shapes.")
+BILINEAR_NOTE = msg("A Bilinear layer of these sizes stores the same shapes; Conv1d is by far the usual one.")
+SQUARE_NOTE = msg(
+    "Read as Conv like every other convolution here; a ConvTranspose of equal sizes stores the same shapes."
+)
 
 
 def guess(shapes: Mapping[str, Sizes | None], children: Collection[str], version: int | None) -> Guess:
@@ -93,7 +99,7 @@ def _from_weight(shapes: Mapping[str, Sizes | None], version: int | None) -> Gue
     if bias == weight and rank > 1:
         return Guess("layer_norm", norm=True)
     if bias == weight and rank == 1 and version == 2:
-        return Guess(norm=True, notes=("A batch or instance norm without running statistics.",))
+        return Guess(norm=True, notes=(msg("A batch or instance norm without running statistics."),))
     if rank == 2:
         return Guess("linear") if bias is not None and len(bias) == 1 and bias[0] in weight else Guess()
     return _convolution(weight, bias)

@@ -23,6 +23,7 @@ from service.catalog.torch_rules import (
 from service.catalog.torch_tensors import Tensor, is_tensor, tensor_of
 from service.catalog.torch_values import attributes_of, describe, key_text, mapping_of
 from service.catalog.torch_weights import Label, Weigher, rule_group
+from service.language import Message
 from service.plain import text
 from service.tree import Layer, Weight
 
@@ -53,11 +54,11 @@ def metadata_of(state: Any) -> dict[str, int | None]:
     return versions
 
 
-def layers_of(state: Any, weigher: Weigher, prefix: str = "") -> tuple[list[Layer], list[str]]:
+def layers_of(state: Any, weigher: Weigher, prefix: str = "") -> tuple[list[Layer], list[Message]]:
     """Layers of a state_dict, below `prefix`, and notes on what holds for all of them."""
     nodes = _tree(mapping_of(state) or {}, metadata_of(state))
     _conclude(nodes)
-    notes = sorted({note for node in nodes.values() for note in node.guess.notes if note == INSTANCE_NOTE})
+    notes = [INSTANCE_NOTE] if any(INSTANCE_NOTE in node.guess.notes for node in nodes.values()) else []
     transposed = any(_is_input_first(node) for node in nodes.values())
     wanted = [node for node in nodes.values() if node.path or node.tensors or node.values or prefix]
     return [_layer(node, weigher, prefix, transposed=transposed) for node in wanted], notes

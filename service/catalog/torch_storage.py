@@ -9,6 +9,7 @@ from typing import Any
 from service.catalog.torch_dtypes import STORAGES
 from service.catalog.torch_values import sequence_of
 from service.errors import LimitExceeded, MalformedFile
+from service.language import msg
 from service.parsers.pickle_types import Global, Instance, Persistent
 
 MAX_COUNT = 2**63 - 1
@@ -43,7 +44,7 @@ def persistent(persistent_id: Any, offset: int) -> Any:
         return Persistent(persistent_id, offset)
     found = _storage(persistent_id[1:])
     if found is None:
-        raise MalformedFile("A storage is described in a way that PyTorch does not write.", offset=offset)
+        raise MalformedFile(msg("A storage is described in a way that PyTorch does not write."), offset=offset)
     return found
 
 
@@ -89,7 +90,7 @@ def sizes_or_none(value: Any) -> tuple[int, ...] | None:
     if items is None or not all(type(item) is int and item >= 0 for item in items):
         return None
     if len(items) > MAX_RANK:
-        raise LimitExceeded("rank", MAX_RANK, f"A tensor has {len(items)} axes.", value=len(items))
+        raise LimitExceeded("rank", MAX_RANK, msg("A tensor has {n} axes.", n=len(items)), value=len(items))
     if any(item > MAX_COUNT for item in items):
-        raise LimitExceeded("dimension", MAX_COUNT, "A tensor's size along one axis is beyond 64 bits.")
+        raise LimitExceeded("dimension", MAX_COUNT, msg("A tensor's size along one axis is beyond 64 bits."))
     return tuple(items)

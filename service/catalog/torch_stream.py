@@ -13,6 +13,7 @@ from service.catalog.torch_storage import Storage, persistent
 from service.catalog.torch_weights import Place
 from service.config import Limits
 from service.errors import InputError, MalformedFile, TruncatedFile
+from service.language import msg
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Trace
 from service.source import Source
@@ -64,7 +65,11 @@ def open_stream(source: Source, limits: Limits) -> Stream:
         trace = run(source, offset, limits, remember)
         stream.traces.append(trace)
         wrong = None if trace.broken is not None else _wrong(index, trace.value)
-        stream.broken = MalformedFile(f"This should be {what}, but {wrong}.", offset=offset) if wrong else trace.broken
+        stream.broken = (
+            MalformedFile(msg("This should be {what}, but {wrong}.", what=what, wrong=wrong), offset=offset)
+            if wrong
+            else trace.broken
+        )
         if stream.broken is not None:
             break
         offset = trace.end
@@ -93,11 +98,11 @@ def places(source: Source, stream: Stream) -> dict[str, Place]:
     for key in stream.traces[_KEYS].value:
         storage = stream.storages.get(str(key)) if isinstance(key, (str, int)) else None
         if storage is None or stored_bytes(storage.dtype, 1) is None:
-            raise MalformedFile("A storage follows that no tensor names.", offset=offset)
+            raise MalformedFile(msg("A storage follows that no tensor names."), offset=offset)
         count = int.from_bytes(source.read_at(offset, 8), "little", signed=True)
         length = stored_bytes(storage.dtype, count) if count >= 0 else None
         if length is None:
-            raise MalformedFile("A storage's element count is negative.", offset=offset)
+            raise MalformedFile(msg("A storage's element count is negative."), offset=offset)
         if offset + 8 + length > source.size:
             what = f"A storage needs {length} bytes, but only {source.size - offset - 8} follow."
             raise TruncatedFile(what, offset=offset + 8)

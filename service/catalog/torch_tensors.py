@@ -13,6 +13,7 @@ from service.catalog.torch_dtypes import from_numpy_code, from_torch_name, store
 from service.catalog.torch_storage import Storage, is_size, sizes, sizes_or_none, storage_of
 from service.catalog.torch_values import bytes_of, number_of, numpy_code
 from service.errors import MalformedFile
+from service.language import msg
 from service.parsers.pickle_types import Blob, Global, Instance
 from service.tree import element_count
 
@@ -98,7 +99,8 @@ def _rebuild(value: Any) -> Tensor | None:
         return make(value)
     except (IndexError, TypeError, ValueError) as error:
         raise MalformedFile(
-            f"A tensor's description ({value.path}) is not complete: {str(error)[:100]}.", offset=value.offset
+            msg("A tensor's description ({path}) is not complete: {error}.", path=value.path, error=str(error)[:100]),
+            offset=value.offset,
         ) from None
 
 

@@ -11,6 +11,7 @@ from service.catalog.torch_storage import Storage
 from service.catalog.torch_tensors import Tensor
 from service.config import Limits
 from service.errors import LimitExceeded
+from service.language import Message, msg
 from service.plain import text
 from service.tree import Danger, Finding, Group, Location, Severity, Source, Weight, element_count
 
@@ -121,7 +122,9 @@ class Weigher:
         self._made += 1
         if self._made > self._limits.weights:
             raise LimitExceeded(
-                "weights", self._limits.weights, f"The file holds more than {self._limits.weights} tensors."
+                "weights",
+                self._limits.weights,
+                msg("The file holds more than {weights} tensors.", weights=self._limits.weights),
             )
 
     def _note_view(self, tensor: Tensor, key: str) -> None:
@@ -138,7 +141,12 @@ class Weigher:
             return None
         start = stored_bytes(tensor.dtype, tensor.offset)
         length = stored_bytes(tensor.dtype, tensor.extent)
-        return Location(member=place.member, offset=None if start is None else place.offset + start, length=length)
+        return Location(
+            member=place.member,
+            offset=None if start is None else place.offset + start,
+            length=length,
+            strides=_odd_strides(tensor),
+        )
 
     def _check(self, tensor: Tensor, storage: Storage, place: Place | None, key: str) -> None:
         """Dangers: a storage that is not what the pickle says, a view beyond its storage."""
@@ -149,17 +157,23 @@ class Weigher:
         if storage.count is None or tensor.extent is None or unit is None or not tensor.extent:
             return
         if (tensor.offset + tensor.extent) * unit > storage.count:
-            self._danger("storage_overrun", "high", "The tensor reaches beyond the end of its storage.", key, place)
+            self._danger(
+                "storage_overrun", "high", msg("The tensor reaches beyond the end of its storage."), key, place
+            )
 
     def _check_storage(self, storage: Storage, place: Place | None, key: str) -> None:
         declared = stored_bytes(storage.dtype, storage.count)
         if place is None:
-            self._danger("storage_missing", "medium", "The tensor's data is not in the file.", key, None)
+            self._danger("storage_missing", "medium", msg("The tensor's data is not in the file."), key, None)
         elif declared is not None and place.length is not None and declared != place.length:
-            what = f"The tensor's storage is declared with {declared} bytes, but {place.length} are there."
+            what = msg(
+                "The tensor's storage is declared with {declared} bytes, but {length} are there.",
+                declared=declared,
+                length=place.length,
+            )
             self._danger("storage_size_mismatch", "high", what, key, place)
 
-    def _danger(self, code: str, severity: Severity, what: str, key: str, place: Place | None) -> None:
+    def _danger(self, code: str, severity: Severity, what: Message, key: str, place: Place | None) -> None:
         if sum(danger.code == code for danger in self.dangers) < MAX_LISTED:
             self.dangers.append(
                 Danger(
@@ -174,13 +188,27 @@ class Weigher:
             )
 
 
+def _odd_strides(tensor: Tensor) -> tuple[int, ...] | None:
+    """The strides of a tensor that is not stored in C order; those of axes of one element do not matter."""
+    step = 1
+    for size, stride in zip(reversed(tensor.shape or ()), reversed(tensor.stride or ()), strict=False):
+        if size > 1 and stride != step:
+            return tensor.stride
+        step *= size
+    return None
+
+
 def _overlap(owner: str, key: str) -> Finding:
     return Finding(
         rule="torch_overlapping_views",
         severity="info",
         path=text(key),
-        what=f"{text(key, 200)} and {text(owner, 200)} are different views of the same stored bytes.",
-        why="Changing one in place changes the other. They are counted one by one, not as tied.",
+        what=msg(
+            "{key} and {owner} are different views of the same stored bytes.",
+            key=text(key, 200),
+            owner=text(owner, 200),
+        ),
+        why=msg("Changing one in place changes the other. They are counted one by one, not as tied."),
     )
 
 

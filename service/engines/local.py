@@ -1,39 +1,56 @@
 """The default engine: a few threads of this process take jobs from the table and run them over the sandbox.
 
 Every web worker has one. The threads only wait on children, so a few are enough; a keeper thread renews leases, notices
-deletions, takes up what a dead process left, and wakes the others for jobs that another process accepted.
+deletions, takes up what a dead process left, wakes the others for jobs that another process accepted, and notes how far
+the long ones have come.
 """
 
 from __future__ import annotations
 
 import os
-import queue as queues
 import secrets
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar, cast
 
 import structlog
 
 from service.config import Settings
 from service.engines.bell import Bell
-from service.errors import InputError, Overloaded, ServiceError, WeighbridgeError, WorkerError, WorkerUnavailable
+from service.engines.lane import Running, Threads
+from service.errors import (
+    InputError,
+    Overloaded,
+    RequestError,
+    ServiceError,
+    WeighbridgeError,
+    WorkerError,
+    WorkerUnavailable,
+)
 from service.jobs import catalogue, queue, reports
-from service.jobs.analysis import Sandbox, analyse_stored
+from service.jobs.analysis import Sandbox, Watch, analyse_stored
 from service.jobs.blobs import Blobs
+from service.jobs.comparing import compare_stored
 from service.jobs.database import Database
 from service.jobs.hashing import sha256_of
-from service.jobs.records import Analysis
+from service.jobs.records import Analysis, ComparisonJob, Job, Lane
+from service.language import msg
 
 KEEPER_SECONDS = 0.5
 RENEW_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.1
 """How often a waiting request asks the table: only a job that another process runs needs it."""
+PROGRESS_SECONDS = 1.0
+"""Between two notes of how far jobs have come."""
+STOP_SECONDS = 2.0
+"""How long a job that was called off may take to end."""
 REHASH_SECONDS = 60.0
 REHASH_AFTER_SECONDS = 600.0
 """Age from which a missing SHA-256 counts as forgotten by a process that died; hashing takes seconds."""
 
 Observer = Callable[[str, str, float], None]
+J = TypeVar("J", Analysis, ComparisonJob)
 
 log = structlog.get_logger("weighbridge.engine")
 
@@ -51,14 +68,14 @@ class LocalEngine:
         self._observe = observe
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._bell = Bell()
-        self._running: dict[str, threading.Event] = {}
-        self._handed: queues.SimpleQueue[Analysis | None] = queues.SimpleQueue()  # None: look in the table
+        self._running: dict[str, Running] = {}
         self._stopping = threading.Event()
         self._renewed = 0.0
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"job-{number}", daemon=True)
-            for number in range(settings.job_threads)
-        ]
+        self._told = 0.0
+        self._lanes: dict[Lane, Threads] = {
+            "quick": Threads("quick", settings.job_threads, self._serve),
+            "values": Threads("values", settings.values_threads, self._serve),
+        }
         self._keepers = [
             threading.Thread(
                 target=self._every, args=(KEEPER_SECONDS, self._look_after), name="job-keeper", daemon=True
@@ -68,104 +85,111 @@ class LocalEngine:
 
     def start(self) -> None:
         """Begin taking jobs, also those accepted before."""
-        for thread in (*self._threads, *self._keepers):
-            thread.start()
+        for lane in self._lanes.values():
+            lane.start()
+        for keeper in self._keepers:
+            keeper.start()
 
     def stop(self, patience: float) -> None:
         """Take no more jobs; those not done after `patience` seconds are put back for the next process."""
         self._stopping.set()
-        for _ in self._threads:
-            self._handed.put(None)
+        lanes = self._lanes.values()
+        for lane in lanes:
+            lane.stop()
         deadline = time.monotonic() + patience
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        for token in list(self._running.values()):
-            token.set()
-        for thread in self._threads:
-            thread.join(2.0)
+        for lane in lanes:
+            lane.join(deadline)
+        for running in list(self._running.values()):
+            running.cancelled.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        for lane in lanes:
+            lane.join(deadline)
 
-    def ready_owner(self) -> str | None:
-        """The name under which a job added now would be run at once; None while all threads are busy."""
-        idle = len(self._threads) - len(self._running) - self._handed.qsize()
-        return self._owner if idle > 0 and not self._stopping.is_set() else None
+    def ready_owner(self, lane: Lane = "quick") -> str | None:
+        """The name under which a job added now would be run at once; None while all threads of its lane are busy."""
+        return self._owner if self._lanes[lane].idle() > 0 and not self._stopping.is_set() else None
 
-    def run(self, job: Analysis, seconds: float) -> Analysis | None:
+    def run(self, job: J, seconds: float) -> J | None:
         """Take a job that was added to the table, perhaps already `running` for us, and wait as `wait` does."""
         with self._bell.listening(job.id) as finished:
-            self._handed.put(job)
-            return self._await(job, finished, seconds)
+            self._lanes[job.lane].hand(job)
+            return cast("J | None", self._await(job, finished, seconds))
 
-    def wait(self, identifier: str, seconds: float) -> Analysis | None:
-        """The analysis once it is finished, or as it is after `seconds`; None once it is deleted."""
+    def wait(self, identifier: str, seconds: float) -> Job | None:
+        """The analysis or comparison once it is finished, or as it is after `seconds`; None once it is deleted."""
         with self._bell.listening(identifier) as finished:
-            return self._await(catalogue.get(self._database, identifier), finished, seconds)
+            return self._await(queue.get(self._database, identifier), finished, seconds)
 
-    def _await(self, found: Analysis | None, finished: threading.Event, seconds: float) -> Analysis | None:
+    def _await(self, found: Job | None, finished: threading.Event, seconds: float) -> Job | None:
         deadline = time.monotonic() + seconds
         while found is not None and not found.final and not self._stopping.is_set():
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             finished.wait(min(left, LOOK_AGAIN_SECONDS))
-            found = catalogue.get(self._database, found.id)
+            found = queue.get(self._database, found.id)
         return found
 
     def cancel(self, identifier: str) -> None:
-        """The analysis was deleted: kill its child if it runs here (elsewhere, that process's keeper notices)."""
-        token = self._running.get(identifier)
-        if token is not None:
-            token.set()
+        """The job was deleted: kill its child if it runs here (elsewhere, that process's keeper notices)."""
+        running = self._running.get(identifier)
+        if running is not None:
+            running.cancelled.set()
         self._bell.ring([identifier])
+        self._wake()  # a comparison may have waited for it
 
-    def _serve(self) -> None:
-        while True:
-            job = self._handed.get()
-            if self._stopping.is_set():
-                return
-            try:
-                self._take(job)
-            except Exception:  # the database does not answer, say: the job is found again later
-                log.exception("job_thread_failed")
+    def _wake(self) -> None:
+        for lane in self._lanes.values():
+            lane.wake()
 
-    def _take(self, handed: Analysis | None) -> None:
-        if handed is None and not queue.has_queued(self._database):
+    def _serve(self, handed: Job | None, lane: Lane) -> None:
+        try:
+            self._take(handed, lane)
+        except Exception:  # the database does not answer, say: the job is found again later
+            log.exception("job_thread_failed")
+
+    def _take(self, handed: Job | None, lane: Lane) -> None:
+        if handed is None and not queue.has_queued(self._database, lane):
             return
         job = handed
         if handed is None or handed.state == "queued":
-            job = queue.claim(self._database, self._owner, None if handed is None else handed.id)
+            job = queue.claim(self._database, self._owner, None if handed is None else handed.id, lane)
         if job is not None:
             self._run(job)
 
-    def _run(self, job: Analysis) -> None:
-        token = threading.Event()
-        self._running[job.id] = token
+    def _run(self, job: Job) -> None:
+        running = self._running[job.id] = Running()
         began = time.monotonic()
         try:
-            state, code, finished = self._attempt(job, token)
+            state, code, finished = self._attempt(job, running)
         finally:
             del self._running[job.id]
         self._bell.ring(finished)
-        if not self._handed.qsize():
-            self._handed.put(None)  # there may be older ones: retries, or those of a process that died
+        self._wake()  # there may be older ones: retries, those of a process that died, comparisons that waited for this
         seconds = time.monotonic() - began
         self._observe(state, code, seconds)
-        log.info(
-            "analysis", analysis=job.id, request_id=job.request_id, state=state, code=code, seconds=round(seconds, 4)
-        )
+        what = "comparison" if isinstance(job, ComparisonJob) else "analysis"
+        facts = {what: job.id, "request_id": job.request_id, "state": state, "code": code}
+        log.info(what, work=job.work, seconds=round(seconds, 4), **facts)
 
-    def _attempt(self, job: Analysis, token: threading.Event) -> tuple[str, str, list[str]]:
+    def _attempt(self, job: Job, running: Running) -> tuple[str, str, list[str]]:
         """Run the job once: its state, a code and the ids of what is finished with it."""
+        watch = Watch(cancelled=running.cancelled.is_set, progress=running.progress)
         try:
-            finished, code = self._succeed(job, token), ""
+            finished, code = self._succeed(job, watch), ""
         except WeighbridgeError as error:
-            return self._failed(job, token, error)
+            return self._failed(job, running, error)
         except Exception:
-            log.exception("analysis_broke", analysis=job.id)
-            return self._failed(job, token, WeighbridgeError("The service failed while it made the report."))
+            log.exception("job_broke", job=job.id)
+            return self._failed(job, running, WeighbridgeError(msg("The service failed while it made the report.")))
         return ("succeeded" if finished else "cancelled"), code, finished
 
-    def _succeed(self, job: Analysis, token: threading.Event) -> list[str]:
-        report = analyse_stored(self._sandbox, self._blobs, job.parts, self._settings.limits, token.is_set)
+    def _succeed(self, job: Job, watch: Watch) -> list[str]:
+        limits = self._settings.limits
+        if isinstance(job, ComparisonJob):
+            compared = compare_stored(self._sandbox, self._database, self._blobs, job, limits, watch)
+            return queue.succeed(self._database, self._owner, job, reports.encode(compared), {})
+        report = analyse_stored(self._sandbox, self._blobs, job, limits, watch)
         facts = {"format": report.model.format, "framework": report.model.framework}
         finished = queue.succeed(self._database, self._owner, job, reports.encode(report), facts)
         if finished and report.model.sha256 is None and len(job.parts) == 1:
@@ -179,8 +203,8 @@ class LocalEngine:
             if part.sha256 is not None:
                 reports.learn_sha256(self._database, part.blake3, part.sha256)
 
-    def _failed(self, job: Analysis, token: threading.Event, error: WeighbridgeError) -> tuple[str, str, list[str]]:
-        if token.is_set():
+    def _failed(self, job: Job, running: Running, error: WeighbridgeError) -> tuple[str, str, list[str]]:
+        if running.cancelled.is_set():
             if self._stopping.is_set():
                 queue.put_back(self._database, self._owner, job, pause=0.0, counted=False)
                 return "queued", "stopping", []
@@ -188,9 +212,10 @@ class LocalEngine:
         if isinstance(error, (WorkerUnavailable, Overloaded)) and job.attempts < self._settings.job_attempts:
             queue.put_back(self._database, self._owner, job, pause=_pause(job.attempts))
             return "queued", error.code, []
-        if not isinstance(error, (InputError, WorkerError, ServiceError)):
-            log.error("analysis_failed", analysis=job.id, code=error.code, detail=error.info.detail)
-        return "failed", error.info.code, queue.fail(self._database, self._owner, job, error.info)
+        of_side = isinstance(error, RequestError)  # of a comparison: a twin may have sides that are well
+        if not (of_side or isinstance(error, (InputError, WorkerError, ServiceError))):
+            log.error("job_failed", job=job.id, code=error.code, detail=str(error.info.detail))
+        return "failed", error.info.code, queue.fail(self._database, self._owner, job, error.info, alone=of_side)
 
     def _every(self, seconds: float, action: Callable[[], None]) -> None:
         while not self._stopping.wait(seconds):
@@ -207,15 +232,25 @@ class LocalEngine:
             if self._running:
                 queue.renew(self._database, self._owner)
             self._bell.ring(queue.recover(self._database, self._settings.job_attempts))
-        if self._handed.empty() and len(self._running) < len(self._threads) and queue.has_queued(self._database):
-            self._handed.put(None)
+        for lane in self._lanes.values():
+            if lane.idle() > 0 and queue.has_queued(self._database, lane.lane):
+                lane.wake()
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        """Let other processes see how far jobs have come, at most once in `PROGRESS_SECONDS`."""
+        news = {identifier: running for identifier, running in dict(self._running).items() if running.is_news}
+        if not news or time.monotonic() - self._told < PROGRESS_SECONDS:
+            return
+        self._told = time.monotonic()
+        queue.tell_progress(self._database, self._owner, {name: running.tell() for name, running in news.items()})
 
     def _drop_deleted(self) -> None:
         here = dict(self._running)
         mine = queue.still_mine(self._database, self._owner)
-        for identifier, token in here.items():
+        for identifier, running in here.items():
             if identifier not in mine:
-                token.set()
+                running.cancelled.set()
 
     def _rehash(self) -> None:
         part = catalogue.without_sha256(self._database, older_than=REHASH_AFTER_SECONDS)

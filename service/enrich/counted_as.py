@@ -13,10 +13,11 @@ from collections.abc import Iterator
 import msgspec
 
 from service.enrich.counts import PARAMETER_GROUPS, add, elements
+from service.language import Message, msg
 from service.tree import Model, Status, ToolCount, Totals, Weight
 
-_UNTOLD = "The file does not say which weights are trained."
-_OWN_RULES = "A state_dict does not tell parameters from buffers of a layer whose class is not known."
+_UNTOLD = msg("The file does not say which weights are trained.")
+_OWN_RULES = msg("A state_dict does not tell parameters from buffers of a layer whose class is not known.")
 
 
 def count_as_tools_do(model: Model) -> Model:
@@ -27,7 +28,9 @@ def count_as_tools_do(model: Model) -> Model:
     return msgspec.structs.replace(model, counted_as=tuple(tools(model, model.totals)))
 
 
-def _tool(tool: str, label: str, value: int | None, note: str | None = None, status: Status | None = None) -> ToolCount:
+def _tool(
+    tool: str, label: str, value: int | None, note: Message | None = None, status: Status | None = None
+) -> ToolCount:
     known: Status = "complete" if value is not None else "unavailable"
     return ToolCount(tool=tool, label=label, value=value, status=status or known, note=note)
 
@@ -65,7 +68,7 @@ def _torch(model: Model, totals: Totals) -> Iterator[ToolCount]:
     tied = any(weight.tied_to and weight.group in PARAMETER_GROUPS for weight in held)
     yield _tool(
         "torchinfo", "Total params", None if tied else totals.parameters,
-        "torchinfo counts tied parameters by rules of its own." if tied else note, None if tied else status,
+        msg("torchinfo counts tied parameters by rules of its own.") if tied else note, None if tied else status,
     )  # fmt: skip
 
 

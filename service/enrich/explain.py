@@ -1,8 +1,9 @@
 """Why each layer's count is what it is; knows how to check a rule's formula, while the rules are one file each.
 
 A rule (a module in `service/enrich/explanations/` with `KINDS` and `explain(layer, framework)`) answers with a
-`Recipe`: sums of products whose values come from the shapes in the file. The formula is evaluated here and must
-give the number of elements it claims to explain. Where a rule does not fit, the honest sum of the weights is given.
+`Recipe`: sums of products whose values follow from the shapes in the file. The formula is evaluated here and must give
+the number of elements that the framework counts; what it says of the layer's settings must be what the configuration
+records. Where either fails, the layer gets the honest sum of its weights, or a partial explanation, and a finding.
 
 What is explained is what the layer's own framework counts as the layer's parameters: in Keras all its weights, the
 moving statistics too; in PyTorch its parameters, with the buffers named beside them.
@@ -14,20 +15,79 @@ import functools
 import importlib
 import pkgutil
 from types import ModuleType
+from typing import Any
 
 import msgspec
 
 from service.enrich import explanations
-from service.enrich.explanations.recipe import Recipe, counted, evaluate, formula, listing, parts, terms
+from service.enrich.explanations import lora
+from service.enrich.explanations.addition import Addition
+from service.enrich.explanations.additions import additions_of
+from service.enrich.explanations.contradictions import (
+    Contradiction,
+    contradictions,
+    mismatch,
+    misrecorded,
+    unassigned,
+    with_rest,
+)
+from service.enrich.explanations.inner import unwrapped, wrapping
+from service.enrich.explanations.recipe import Recipe, counted, evaluate, formula, parts, terms
+from service.enrich.explanations.remarks import beside
 from service.enrich.explanations.weight_sum import sum_of_weights
-from service.language import verbatim
-from service.tree import Explanation, Layer, Model, element_count
+from service.language import Message, msg, sentences
+from service.tree import Explanation, Finding, Layer, Model, Status, element_count
+
+RULES = ("formula_mismatch", "config_mismatch")
+"""The rules of the findings that explaining may bring."""
 
 
 def explain_layers(model: Model) -> Model:
-    """`model` with an `explanation` on every layer that has weights of known size."""
-    layers = tuple(_explained(layer, model.info.framework) for layer in model.layers)
-    return msgspec.structs.replace(model, layers=layers)
+    """`model` with an `explanation` on every layer that has weights of known size, and findings where it fails."""
+    framework = model.info.framework
+    known: dict[Any, tuple[Explanation | None, list[Finding]]] = {}
+    layers: list[Layer] = []
+    found: list[Finding] = []
+    for layer in model.layers:
+        key = _likeness(layer)
+        if key not in known:
+            known[key] = explained(layer, framework)
+        explanation, findings = known[key]
+        layers.append(layer if explanation is None else msgspec.structs.replace(layer, explanation=explanation))
+        found.extend(msgspec.structs.replace(one, path=layer.path) for one in findings)
+    return msgspec.structs.replace(model, layers=tuple(layers), findings=(*model.findings, *with_rest(found)))
+
+
+def _likeness(layer: Layer) -> Any:
+    """Equal for layers that are explained alike: deep models repeat theirs by the hundred."""
+    weights = tuple(
+        (one.name, one.role, one.shape, one.dtype, one.count, one.stored_count, one.group, one.layout, one.tied_to)
+        for one in layer.weights
+    )
+    what = (layer.kind, layer.type, layer.type_source, layer.module, layer.custom, weights)
+    place = layer.path if layer.type is None or "lora_" in layer.path else None
+    return what, place, msgspec.json.encode(layer.config) if weights else None
+
+
+def explained(layer: Layer, framework: str) -> tuple[Explanation | None, list[Finding]]:
+    """One layer's explanation, None without weights of known size; and what contradicts it."""
+    if not layer.weights or any(weight.count is None for weight in layer.weights):
+        return None, []
+    total = sum(weight.count or 0 for weight in counted(layer, framework))
+    recipe = _recipe(layer, framework)
+    if recipe is None:
+        honest = sum_of_weights(layer, framework)
+        has_rule = layer.kind in expected_kinds() and not layer.custom and total > 0
+        finding = unassigned(layer, framework) if has_rule else None
+        return _explanation(honest, layer, framework, "partial" if has_rule else "complete"), [
+            finding
+        ] if finding else []
+    if evaluate(recipe.sums) != total:
+        honest = _honest(layer, framework, recipe)
+        return _explanation(honest, layer, framework, "partial"), mismatch(layer, recipe, total)
+    broken = contradictions(layer, recipe)
+    status: Status = "complete" if recipe.certain and not broken else "partial"
+    return _explanation(_doubted(recipe, broken), layer, framework, status), misrecorded(layer, broken)
 
 
 @functools.cache
@@ -40,33 +100,67 @@ def rules() -> dict[str, ModuleType]:
     return found
 
 
-def _explained(layer: Layer, framework: str) -> Layer:
-    if not layer.weights or any(weight.count is None for weight in layer.weights):
-        return layer
-    recipe, fits = _recipe(layer, framework)
-    return msgspec.structs.replace(layer, explanation=_explanation(recipe, layer, framework, fits=fits))
+@functools.cache
+def expected_kinds() -> frozenset[str]:
+    """Kinds whose layers are expected to have a formula: all with a rule, but for packed parameters of any sort."""
+    return frozenset(rules()) - {"quantization"}
 
 
-def _recipe(layer: Layer, framework: str) -> tuple[Recipe, bool]:
-    """The layer's recipe, and whether its kind's rule gave it (or the kind has none)."""
-    rule = rules().get(layer.kind)
-    total = sum(weight.count or 0 for weight in counted(layer, framework))
-    plain = all(weight.count == element_count(weight.shape) for weight in layer.weights)
-    found: Recipe | None = rule.explain(layer, framework) if rule and plain else None
-    if found is not None and evaluate(found) == total:
-        return found, True
-    return sum_of_weights(layer, framework), found is None
+def _recipe(layer: Layer, framework: str) -> Recipe | None:
+    """The recipe of the layer's kind with its additions; None where no rule fits its weights."""
+    if any(weight.count != element_count(weight.shape) for weight in layer.weights):
+        return None
+    adapter = lora.adapter(layer, framework)
+    if adapter is not None:
+        return adapter
+    inner = unwrapped(layer, framework)
+    subject = inner or layer
+    added = additions_of(subject, framework)
+    extra = {id(weight) for addition in added for weight in addition.weights}
+    core = tuple(weight for weight in subject.weights if id(weight) not in extra)
+    rule = rules().get(subject.kind)
+    own: Recipe | None = rule.explain(msgspec.structs.replace(subject, weights=core), framework) if rule else None
+    return None if own is None else _joined(own, added, layer)
 
 
-def _explanation(recipe: Recipe, layer: Layer, framework: str, *, fits: bool) -> Explanation:
-    total = evaluate(recipe)
+def _joined(own: Recipe, added: tuple[Addition, ...], layer: Layer) -> Recipe:
+    """A kind's recipe and the additions' in one."""
+    references = dict.fromkeys([own.reference, *(addition.reference for addition in added)])
+    return msgspec.structs.replace(
+        own,
+        sums=(*own.sums, *(part for addition in added for part in addition.sums)),
+        text=_in_a_row(own.text, wrapping(layer), *(addition.text for addition in added)),
+        expert=_in_a_row(own.expert, *(addition.expert for addition in added), lora.merged(layer)),
+        reference="; ".join(reference for reference in references if reference) or None,
+    )
+
+
+def _in_a_row(first: Message, *more: Message | None) -> Message:
+    return sentences(first, *more) if any(more) else first
+
+
+def _honest(layer: Layer, framework: str, recipe: Recipe) -> Recipe:
+    """The sum of the weights, with a word on the formula that does not give it."""
+    honest = sum_of_weights(layer, framework)
+    doubt = msg("The formula of this kind of layer gives another count: {formula}.", formula=formula(recipe.sums))
+    return msgspec.structs.replace(honest, text=sentences(honest.text, doubt), reference=recipe.reference)
+
+
+def _doubted(recipe: Recipe, broken: list[Contradiction]) -> Recipe:
+    if not broken:
+        return recipe
+    return msgspec.structs.replace(recipe, text=_in_a_row(recipe.text, *(one.what for one in broken)))
+
+
+def _explanation(recipe: Recipe, layer: Layer, framework: str, status: Status) -> Explanation:
+    total = evaluate(recipe.sums)
     return Explanation(
-        formula=formula(recipe, total),
-        text=verbatim(" ".join(sentence for sentence in (recipe.text, listing(layer, framework, total)) if sentence)),
-        expert=verbatim(recipe.text),
-        terms=terms(recipe),
+        formula=formula(recipe.sums),
+        text=_in_a_row(recipe.text, beside(layer, framework, total)),
+        expert=recipe.expert,
+        terms=terms(recipe.sums),
         parts=parts(layer),
         total=total,
-        status="complete" if fits else "partial",
+        status=status,
         reference=recipe.reference,
     )

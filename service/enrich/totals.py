@@ -8,6 +8,7 @@ import msgspec
 
 from service.enrich.counts import PARAMETER_GROUPS, add, elements
 from service.errors import LimitExceeded
+from service.language import Message, msg, sentences
 from service.tree import Bytes, Group, Model, Status, Totals, Weight
 
 MAX_ELEMENTS = 2**127
@@ -31,7 +32,7 @@ def add_totals(model: Model) -> Model:
         reason=reason,
     )
     if (totals.parameters or 0) + (totals.statistics or 0) > MAX_ELEMENTS:
-        raise LimitExceeded("elements", MAX_ELEMENTS, "The weights add up to more elements than any model has.")
+        raise LimitExceeded("elements", MAX_ELEMENTS, msg("The weights add up to more elements than any model has."))
     return msgspec.structs.replace(model, totals=totals)
 
 
@@ -44,14 +45,14 @@ _OWN: dict[str, tuple[Group, ...]] = {
 }
 
 
-def _status(model: Model, held: Sequence[Weight]) -> tuple[Status, str | None]:
+def _status(model: Model, held: Sequence[Weight]) -> tuple[Status, Message | None]:
     if not model.complete and not held:
-        return "unavailable", " ".join(model.notes) or "The upload holds no weights."
+        return "unavailable", sentences(*model.notes) if model.notes else msg("The upload holds no weights.")
     unsized = sum(weight.count is None for weight in held)
     if unsized:
-        return "partial", f"{unsized} of {len(held)} weights have no size in this file."
+        return "partial", msg("{unsized} of {n} weights have no size in this file.", unsized=unsized, n=len(held))
     if not model.complete:
-        return "partial", " ".join(model.notes) or "The upload is not complete."
+        return "partial", sentences(*model.notes) if model.notes else msg("The upload is not complete.")
     return "complete", None
 
 

@@ -5,7 +5,6 @@ Knows the sandbox and the report's outer fields; must not know any format, nor w
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +16,10 @@ import msgspec
 from service import wire
 from service.config import Limits
 from service.errors import WeighbridgeError, WorkerCrashed, from_info
-from service.formats import BuildRequest
 from service.jobs.blobs import Blobs
-from service.jobs.records import Part
+from service.jobs.records import Analysis, Part
+from service.jobs.sealing import sealed
+from service.language import msg
 from service.tree import SCHEMA_VERSION, Confinement, Model, Provenance, Report
 
 try:
@@ -27,8 +27,16 @@ try:
 except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
     VERSION = "0+unknown"
 
-SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-Cancelled = Callable[[], bool]
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """Who started a job and may call it off: asked, and told the share of the values that is read, 0 to 1."""
+
+    cancelled: Callable[[], bool]
+    progress: Callable[[float], None]
+
+
+UNWATCHED = Watch(cancelled=lambda: False, progress=lambda _: None)
+NO_VALUES = msg("An architecture holds no values: there is nothing to take statistics of.")
 
 
 class Outcome(Protocol):
@@ -54,7 +62,13 @@ class Sandbox(Protocol):
     """What an analysis needs of the wall."""
 
     def run(
-        self, kind: str, task: wire.Task, descriptors: Sequence[int], *, cancelled: Cancelled | None = None
+        self,
+        kind: str,
+        task: wire.Task,
+        descriptors: Sequence[int],
+        *,
+        cancelled: Callable[[], bool] | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> Outcome:
         """One task in a fresh confined child. Raises WeighbridgeError of what went wrong."""
         ...
@@ -65,59 +79,48 @@ class Sandbox(Protocol):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to analyse: the files' names and their open, read-only descriptors, in order."""
+    """One thing to analyse: the files' names and their open, read-only descriptors, in order.
+
+    `stats`: the values are measured too.
+    """
 
     parts: tuple[Part, ...]
     descriptors: tuple[int, ...]
     limits: Limits
+    stats: bool = False
 
 
-def analyse(sandbox: Sandbox, work: Work, cancelled: Cancelled | None = None) -> Report:
+def analyse(sandbox: Sandbox, work: Work, watch: Watch = UNWATCHED) -> Report:
     """The report of an upload. Raises the WeighbridgeError that prevents one."""
     names = tuple(part.name for part in work.parts)
-    task = wire.Task(work="read", parts=names, limits=work.limits)
-    outcomes = [("static", _run(sandbox, "static", task, work.descriptors, cancelled))]
+    task = wire.Task(work="measure" if work.stats else "read", parts=names, limits=work.limits)
+    kind = "values" if work.stats else "static"
+    outcomes = [(kind, run(sandbox, kind, task, work.descriptors, watch))]
     request = outcomes[0][1].answer.build
     if request is not None:
-        with _sealed(request) as descriptor:
+        with sealed((wire.encode(request),)) as descriptor:
             task = wire.Task(work="build", limits=work.limits)
-            built = _run(sandbox, request.kind, task, (descriptor,), cancelled)
+            built = run(sandbox, request.kind, task, (descriptor,), watch)
         outcomes.append((request.kind, built))
     model = outcomes[-1][1].answer.model
     if model is None:
-        raise WorkerCrashed("The worker's answer was not understood.", reason="no model")
+        raise WorkerCrashed(msg("The worker's answer was not understood."), reason="no model")
+    if work.stats and request is not None:
+        model = msgspec.structs.replace(model, notes=(*model.notes, NO_VALUES))
     return _report(sandbox, model, work.parts, outcomes)
 
 
-def _run(
-    sandbox: Sandbox, kind: str, task: wire.Task, descriptors: Sequence[int], cancelled: Cancelled | None
-) -> Outcome:
-    outcome = sandbox.run(kind, task, descriptors, cancelled=cancelled)
+def run(sandbox: Sandbox, kind: str, task: wire.Task, descriptors: Sequence[int], watch: Watch) -> Outcome:
+    """The outcome of one task; an error inside its answer is raised."""
+    outcome = sandbox.run(kind, task, descriptors, cancelled=watch.cancelled, progress=watch.progress)
     if outcome.answer.error is not None:
         raise from_info(outcome.answer.error)
     return outcome
 
 
-@contextmanager
-def _sealed(request: BuildRequest) -> Iterator[int]:
-    """The request's JSON in memory that nobody can change any more, behind a read-only descriptor."""
-    writable = os.memfd_create("spec", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        with os.fdopen(os.dup(writable), "wb") as file:
-            file.write(wire.encode(request))
-        fcntl.fcntl(writable, fcntl.F_ADD_SEALS, SEALS)
-        readable = os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(writable)
-    try:
-        yield readable
-    finally:
-        os.close(readable)
-
-
 def _report(sandbox: Sandbox, model: Model, parts: tuple[Part, ...], outcomes: list[tuple[str, Outcome]]) -> Report:
     if model.totals is None:
-        raise WeighbridgeError("The worker left the totals out of its answer.")
+        raise WeighbridgeError(msg("The worker left the totals out of its answer."))
     only = parts[0] if len(parts) == 1 else None
     info = msgspec.structs.replace(
         model.info,
@@ -164,13 +167,19 @@ def _weakest(walls: list[Confinement]) -> Confinement:
     return Confinement(confined=all(wall.confined for wall in walls), layers=layers)
 
 
-def analyse_stored(
-    sandbox: Sandbox, blobs: Blobs, parts: tuple[Part, ...], limits: Limits, cancelled: Cancelled
-) -> Report:
-    """As `analyse`, for files in the blob folder. InputLost if one is not there."""
+@contextmanager
+def opened(blobs: Blobs, parts: tuple[Part, ...]) -> Iterator[tuple[int, ...]]:
+    """Descriptors of files in the blob folder, for the time of the context. InputLost if one is not there."""
     with ExitStack() as open_files:
-        descriptors = []
+        descriptors: list[int] = []
         for part in parts:
             descriptors.append(blobs.open(part.blake3, part.bytes))
             open_files.callback(os.close, descriptors[-1])
-        return analyse(sandbox, Work(parts=parts, descriptors=tuple(descriptors), limits=limits), cancelled)
+        yield tuple(descriptors)
+
+
+def analyse_stored(sandbox: Sandbox, blobs: Blobs, job: Analysis, limits: Limits, watch: Watch = UNWATCHED) -> Report:
+    """As `analyse`, for files in the blob folder. InputLost if one is not there."""
+    with opened(blobs, job.parts) as descriptors:
+        work = Work(parts=job.parts, descriptors=descriptors, limits=limits, stats=job.options.stats)
+        return analyse(sandbox, work, watch)

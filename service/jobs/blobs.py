@@ -20,6 +20,7 @@ from service.errors import InputLost, StorageFull
 from service.jobs.flushing import Flusher
 from service.jobs.hashing import Follower
 from service.jobs.identifiers import new_id
+from service.language import msg
 
 FOLLOW_FROM = 1 << 20
 """Bytes from which SHA-256 is computed by a second thread while the upload still runs."""
@@ -58,10 +59,10 @@ class Blobs:
         try:
             descriptor = os.open(self.path(digest), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            raise InputLost("The stored upload is gone.") from None
+            raise InputLost(msg("The stored upload is gone.")) from None
         if os.fstat(descriptor).st_size != size:
             os.close(descriptor)
-            raise InputLost("The stored upload is damaged.")
+            raise InputLost(msg("The stored upload is damaged."))
         return descriptor
 
     def remove(self, digest: str) -> None:
@@ -186,5 +187,5 @@ def _or_full(action: Callable[[], int | None]) -> int:
         return action() or 0
     except OSError as error:
         if error.errno in FULL:
-            raise StorageFull("There is no room left on the service's disk for this upload.") from None
+            raise StorageFull(msg("There is no room left on the service's disk for this upload.")) from None
         raise

@@ -9,17 +9,29 @@ from __future__ import annotations
 import gzip
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from blake3 import blake3
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, func, select, update
 
-from service.errors import ErrorInfo, Overloaded
+from service.errors import (
+    BY_CODE,
+    NotFinished,
+    NotFound,
+    Overloaded,
+    ServiceError,
+    UploadGone,
+    WeighbridgeError,
+)
+from service.jobs import rows
+from service.jobs.analysis import VERSION
 from service.jobs.blobs import Blobs, Incoming
 from service.jobs.database import Database
-from service.jobs.records import Analysis, Part, StoredReport
+from service.jobs.identifiers import new_id
+from service.jobs.records import Analysis, ComparisonJob, Job, Options, Part, StoredReport, result_key
 from service.jobs.tables import analyses, parts, reports
+from service.language import msg
 
 COMPRESSION = 1
 """gzip level: a report of 100,000 layers shrinks 30-fold in 0.06 s; more effort gains little."""
@@ -27,7 +39,10 @@ COMPRESSION = 1
 LEASE_SECONDS = 10.0
 """How long a process may run a job without a sign of life."""
 
-_columns = [column for column in analyses.c if column.name not in ("owner", "lease_until", "available_at", "error")]
+FAILED_AGAIN_SECONDS = 60.0
+"""How long a failure of ours, not of the upload, is told again before the same is tried anew."""
+
+J = TypeVar("J", Analysis, ComparisonJob)
 
 
 def add(
@@ -39,19 +54,26 @@ def add(
     `owner` is ready to run it and nobody runs the same, it is `running` and leased to him from the start.
 
     Raises:
-        Overloaded: More than `max_queued` analyses wait already.
+        Overloaded: More than `max_queued` jobs wait already.
     """
     with database.writing() as connection:
-        twin = _finished_twin(connection, new.key)
-        if twin is None and _waiting(connection) >= max_queued:
-            raise Overloaded("Too many analyses are waiting.", limit="max_queued_jobs", maximum=max_queued)
-        if owner is not None and twin is None and not _runs(connection, new.key):
-            new = msgspec.structs.replace(new, state="running", attempts=1)
-        accepted = new if twin is None else _answered(new, twin)
+        accepted = accept(connection, new, max_queued=max_queued, owner=owner)
         for file in incoming:
             file.keep()
-        _insert(connection, accepted, owner)
     return accepted
+
+
+def accept(connection: Connection, new: J, *, max_queued: int, owner: str | None) -> J:
+    """Write a job's row within a transaction: finished if its key was answered before. Raises as `add` does."""
+    twin = _finished_twin(connection, new.key)
+    if twin is not None:
+        new = _answered(new, twin)
+    elif _waiting(connection) >= max_queued:
+        raise Overloaded(msg("Too many analyses are waiting."), limit="max_queued_jobs", maximum=max_queued)
+    elif owner is not None and not _runs(connection, new.key):
+        new = msgspec.structs.replace(new, state="running", attempts=1)
+    rows.write(connection, new, {"owner": owner, "lease_until": lease()})
+    return new
 
 
 def _runs(connection: Connection, key: str) -> bool:
@@ -59,19 +81,14 @@ def _runs(connection: Connection, key: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-_BY_ID = select(analyses).where(analyses.c.id == bindparam("identifier"))
-_PARTS_OF = select(parts).where(parts.c.analysis_id == bindparam("identifier")).order_by(parts.c.position)
-
-
 def lease() -> float:
     """When a lease given now ends, on this machine's monotonic clock: no one can set it back."""
     return time.monotonic() + LEASE_SECONDS
 
 
-def _finished_twin(connection: Connection, key: str) -> Analysis | None:
+def _finished_twin(connection: Connection, key: str) -> RowMapping | None:
     query = select(analyses).where(analyses.c.key == key, analyses.c.state == "succeeded").limit(1)
-    row = connection.execute(query).mappings().first()
-    return None if row is None else _analysis(row, ())
+    return connection.execute(query).mappings().first()
 
 
 def _waiting(connection: Connection) -> int:
@@ -79,43 +96,91 @@ def _waiting(connection: Connection) -> int:
     return connection.execute(query).scalar_one()
 
 
-def _answered(new: Analysis, twin: Analysis) -> Analysis:
-    return msgspec.structs.replace(
-        new,
-        state="succeeded",
-        finished_at=time.time(),
-        cached=True,
-        report_id=twin.report_id,
-        format=twin.format,
-        framework=twin.framework,
+def _answered(new: J, twin: RowMapping) -> J:
+    facts = {name: twin[name] for name in ("report_id", "format", "framework") if name in new.__struct_fields__}
+    return msgspec.structs.replace(new, state="succeeded", finished_at=time.time(), cached=True, **facts)
+
+
+def derive(
+    database: Database,
+    blobs: Blobs,
+    parent: Analysis,
+    options: Options,
+    *,
+    max_queued: int,
+    owner: str | None = None,
+) -> Analysis:
+    """The analysis of `parent`'s upload with `options`: `parent` itself, the one derived before, or a new one.
+
+    A new one is accepted as in `add`, is not listed, and goes with its parent. A failure is told again; one that was
+    not the upload's fault only for `FAILED_AGAIN_SECONDS`.
+
+    Raises:
+        NotFound: The analysis was deleted meanwhile.
+        NotFinished: It has no report.
+        UploadGone: Its files are no longer there.
+        Overloaded: More than `max_queued` jobs wait already.
+    """
+    if parent.options == options:
+        return parent
+    with database.writing() as connection:
+        found = rows.find(connection, parent.id)
+        if not isinstance(found, Analysis):
+            raise NotFound(msg("There is no such analysis."))
+        if found.state != "succeeded":
+            raise NotFinished(msg("The analysis has no report."), state=found.state)
+        new = _derived(found, options)
+        known = _derived_before(connection, new)
+        if known is not None:
+            return known
+        accepted = accept(connection, new, max_queued=max_queued, owner=owner)
+        if not (accepted.final or _is_kept(blobs, found)):
+            raise UploadGone(msg("The upload of this analysis is no longer stored."))
+    return accepted
+
+
+def _derived(parent: Analysis, options: Options) -> Analysis:
+    return Analysis(
+        id=new_id(),
+        state="queued",
+        created_at=time.time(),
+        name=parent.name,
+        bytes=parent.bytes,
+        key=result_key(parent.parts, VERSION, options),
+        request_id=parent.request_id,
+        parts=parent.parts,
+        options=options,
+        parent_id=parent.id,
     )
 
 
-def _insert(connection: Connection, new: Analysis, owner: str | None) -> None:
-    row = {name: getattr(new, name) for name in new.__struct_fields__ if name not in ("parts", "error")}
-    if new.state == "running":
-        row |= {"owner": owner, "lease_until": lease()}
-    connection.execute(insert(analyses).values(**row))
-    rows = [
-        {"analysis_id": new.id, "position": position, **msgspec.structs.asdict(part)}
-        for position, part in enumerate(new.parts)
-    ]
-    connection.execute(insert(parts), rows)
+def _derived_before(connection: Connection, new: Analysis) -> Analysis | None:
+    query = select(analyses.c.id).where(analyses.c.parent_id == new.parent_id, analyses.c.key == new.key)
+    identifier = connection.execute(query.limit(1)).scalar()
+    known = None if identifier is None else rows.find(connection, identifier)
+    if not isinstance(known, Analysis) or not _may_succeed_now(known):
+        return known if isinstance(known, Analysis) else None
+    connection.execute(delete(analyses).where(analyses.c.id == known.id))
+    return None
+
+
+def _may_succeed_now(found: Analysis) -> bool:
+    """Whether it was called off, or failed by a fault of ours some time ago."""
+    if found.error is None or found.finished_at is None:
+        return found.state == "cancelled"
+    ours = issubclass(BY_CODE.get(found.error.code, WeighbridgeError), ServiceError)
+    return ours and found.finished_at < time.time() - FAILED_AGAIN_SECONDS
+
+
+def _is_kept(blobs: Blobs, found: Analysis) -> bool:
+    return all(blobs.path(part.blake3).exists() for part in found.parts)
 
 
 def get(database: Database, identifier: str) -> Analysis | None:
     """The analysis with its files, or None."""
     with database.reading() as connection:
-        return find(connection, identifier)
-
-
-def find(connection: Connection, identifier: str) -> Analysis | None:
-    """As `get`, within a transaction."""
-    row = connection.execute(_BY_ID, {"identifier": identifier}).mappings().first()
-    if row is None:
-        return None
-    files = connection.execute(_PARTS_OF, {"identifier": identifier}).mappings()
-    return _analysis(row, tuple(_part(found) for found in files))
+        found = rows.find(connection, identifier)
+    return found if isinstance(found, Analysis) else None
 
 
 def page(database: Database, *, limit: int, before: str | None, filters: Mapping[str, str]) -> list[Analysis]:
@@ -123,15 +188,16 @@ def page(database: Database, *, limit: int, before: str | None, filters: Mapping
 
     `filters`: equal values of `state`, `format`, `name`; `sha256` is that of any of the files.
     """
-    query: Select[Any] = select(analyses).order_by(analyses.c.id.desc()).limit(limit)
+    listed = and_(analyses.c.work != "compare", analyses.c.parent_id.is_(None))
+    query: Select[Any] = select(analyses).where(listed).order_by(analyses.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(analyses.c.id < before)
     for name, value in filters.items():
         query = query.where(_with_sha256(value) if name == "sha256" else analyses.c[name] == value)
     with database.reading() as connection:
-        rows = connection.execute(query).mappings().all()
-        files = _parts(connection, [row["id"] for row in rows])
-    return [_analysis(row, files.get(row["id"], ())) for row in rows]
+        found = connection.execute(query).mappings().all()
+        files = _parts(connection, [row["id"] for row in found])
+    return [rows.analysis(row, files.get(row["id"], ())) for row in found]
 
 
 def _with_sha256(value: str) -> Any:
@@ -142,17 +208,8 @@ def _parts(connection: Connection, identifiers: Sequence[str]) -> dict[str, tupl
     query = select(parts).where(parts.c.analysis_id.in_(identifiers)).order_by(parts.c.analysis_id, parts.c.position)
     found: dict[str, tuple[Part, ...]] = {}
     for row in connection.execute(query).mappings():
-        found[row["analysis_id"]] = (*found.get(row["analysis_id"], ()), _part(row))
+        found[row["analysis_id"]] = (*found.get(row["analysis_id"], ()), rows.part(row))
     return found
-
-
-def _part(row: RowMapping) -> Part:
-    return Part(name=row["name"], bytes=row["bytes"], blake3=row["blake3"], sha256=row["sha256"])
-
-
-def _analysis(row: RowMapping, files: tuple[Part, ...]) -> Analysis:
-    error = None if row["error"] is None else msgspec.json.decode(row["error"], type=ErrorInfo)
-    return Analysis(error=error, parts=files, **{column.name: row[column.name] for column in _columns})
 
 
 def remove(database: Database, blobs: Blobs, identifier: str) -> bool:
@@ -161,25 +218,28 @@ def remove(database: Database, blobs: Blobs, identifier: str) -> bool:
     One that is not finished yet is cancelled: its files go, its row stays and says so until it is removed as well.
     """
     with database.writing() as connection:
-        found = find(connection, identifier)
-        if found is None:
+        found = rows.find(connection, identifier)
+        if not isinstance(found, Analysis):
             return False
-        if found.final:
-            connection.execute(delete(analyses).where(analyses.c.id == identifier))
-        else:
-            cancelled = {"state": "cancelled", "finished_at": time.time(), "owner": None, "lease_until": None}
-            connection.execute(update(analyses).where(analyses.c.id == identifier).values(**cancelled))
-        if found.report_id is not None:
-            _drop_report(connection, found.report_id)
+        derived = select(analyses.c.report_id).where(analyses.c.parent_id == identifier)
+        answers = connection.execute(derived).scalars().all()
+        withdraw(connection, found)
+        for report_id in answers:  # their rows have gone with their parent
+            rows.drop_report(connection, report_id)
         for digest in {part.blake3 for part in found.parts}:
             if not is_needed(connection, digest):
                 blobs.remove(digest)
     return True
 
 
-def _drop_report(connection: Connection, report_id: int) -> None:
-    used = exists().where(analyses.c.report_id == report_id)
-    connection.execute(delete(reports).where(reports.c.id == report_id, ~used))
+def withdraw(connection: Connection, job: Job) -> None:
+    """Delete the row of a finished job with its answer; one that is not finished is cancelled and stays."""
+    if job.final:
+        connection.execute(delete(analyses).where(analyses.c.id == job.id))
+        rows.drop_report(connection, job.report_id)
+    else:
+        cancelled = {"state": "cancelled", "finished_at": time.time(), **rows.RELEASED}
+        connection.execute(update(analyses).where(analyses.c.id == job.id).values(**cancelled))
 
 
 def is_needed(connection: Connection, digest: str) -> bool:
@@ -207,8 +267,7 @@ def remove_orphans(database: Database, blobs: Blobs) -> int:
 def report(database: Database, report_id: int) -> StoredReport:
     """A stored report."""
     with database.reading() as connection:
-        row = connection.execute(select(reports).where(reports.c.id == report_id)).mappings().one()
-    return StoredReport(body=row["body"], size=row["size"], etag=row["etag"])
+        return rows.report(connection, report_id)
 
 
 def pack(body: bytes) -> dict[str, Any]:
@@ -250,11 +309,11 @@ def without_sha256(database: Database, *, older_than: float) -> Part | None:
     )
     with database.reading() as connection:
         row = connection.execute(query).mappings().first()
-    return None if row is None else _part(row)
+    return None if row is None else rows.part(row)
 
 
 def count_by_state(database: Database) -> dict[str, int]:
-    """How many analyses are in each state."""
+    """How many analyses and comparisons are in each state."""
     query = select(analyses.c.state, func.count().label("number")).group_by(analyses.c.state)
     with database.reading() as connection:
         return {row["state"]: row["number"] for row in connection.execute(query).mappings()}

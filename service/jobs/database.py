@@ -22,6 +22,7 @@ from sqlalchemy.pool import QueuePool
 from service.config import Settings
 from service.errors import ServiceError, StorageFull
 from service.jobs.tables import migrate
+from service.language import msg
 
 BUSY_MILLISECONDS = 30_000
 PRAGMAS = (
@@ -112,9 +113,9 @@ def _explained() -> Iterator[None]:
         yield
     except (OperationalError, PoolTimeout) as error:
         if "full" in str(error):
-            raise StorageFull("There is no room left to store this.") from error
-        raise ServiceError("The service's database did not answer in time.") from error
+            raise StorageFull(msg("There is no room left to store this.")) from error
+        raise ServiceError(msg("The service's database did not answer in time.")) from error
     except DatabaseError as error:
         if "malformed" in str(error) or "not a database" in str(error):
-            raise ServiceError("The service's database cannot be read.") from error
+            raise ServiceError(msg("The service's database cannot be read.")) from error
         raise

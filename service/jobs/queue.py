@@ -7,17 +7,18 @@ that lies further ahead than any lease can reach is from before a reboot, and co
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
 
 from service.errors import ErrorInfo, WorkerCrashed
-from service.jobs.catalogue import LEASE_SECONDS, find, lease, pack
+from service.jobs import rows
+from service.jobs.catalogue import LEASE_SECONDS, lease, pack
 from service.jobs.database import Database
-from service.jobs.records import Analysis
+from service.jobs.records import Job, Lane
 from service.jobs.tables import analyses, reports
+from service.language import msg
 
 LEFT_SECONDS = 0.5
 """Age from which any process may take a job that the accepting one was too busy for."""
@@ -25,19 +26,25 @@ RETRY_SECONDS = (1.0, 5.0)
 """Pause before the second and third attempt: a dead warm process is replaced meanwhile."""
 
 
-def has_queued(database: Database) -> bool:
-    """Whether a job could be claimed now without a name."""
+def get(database: Database, identifier: str) -> Job | None:
+    """The analysis or comparison, or None."""
     with database.reading() as connection:
-        return connection.execute(select(analyses.c.id).where(_claimable(), _left()).limit(1)).first() is not None
+        return rows.find(connection, identifier)
 
 
-def claim(database: Database, owner: str, identifier: str | None = None) -> Analysis | None:
-    """Take the named job, or the oldest that was left waiting, for `owner`; None if there is none to take.
+def has_queued(database: Database, lane: Lane = "quick") -> bool:
+    """Whether a job of this lane could be claimed now without a name."""
+    with database.reading() as connection:
+        return connection.execute(select(analyses.c.id).where(_claimable(), _left(lane)).limit(1)).first() is not None
+
+
+def claim(database: Database, owner: str, identifier: str | None = None, lane: Lane = "quick") -> Job | None:
+    """Take the named job, or the oldest of the lane that was left waiting, for `owner`; None if there is none to take.
 
     A fresh job is left to the process that accepted it, whose thread is woken by its end. A job whose twin is running
-    waits for the twin's answer.
+    waits for the twin's answer, and a comparison for both its sides.
     """
-    which = _left() if identifier is None else analyses.c.id == identifier
+    which = _left(lane) if identifier is None else analyses.c.id == identifier
     oldest = select(analyses.c.id).where(_claimable(), which).order_by(analyses.c.id).limit(1).scalar_subquery()
     with database.writing() as connection:
         taken = connection.execute(
@@ -46,24 +53,27 @@ def claim(database: Database, owner: str, identifier: str | None = None) -> Anal
             .values(state="running", owner=owner, attempts=analyses.c.attempts + 1, lease_until=lease())
             .returning(analyses.c.id)
         ).scalar()
-        return None if taken is None else find(connection, taken)
+        return None if taken is None else rows.find(connection, taken)
 
 
 def _claimable() -> ColumnElement[bool]:
-    twin = analyses.alias("twin")
+    twin, side = analyses.alias("twin"), analyses.alias("side")
+    is_side = side.c.id.in_((analyses.c.left_id, analyses.c.right_id))
     return and_(
         analyses.c.state == "queued",
         analyses.c.available_at <= time.time(),
         ~exists().where(twin.c.key == analyses.c.key, twin.c.state == "running"),
+        ~exists().where(is_side, side.c.state.in_(("queued", "running"))),
     )
 
 
-def _left() -> ColumnElement[bool]:
-    """Not taken by the process that accepted it, or tried before."""
-    return or_(analyses.c.attempts > 0, analyses.c.created_at < time.time() - LEFT_SECONDS)
+def _left(lane: Lane) -> ColumnElement[bool]:
+    """Not taken by the process that accepted it, or tried before; a comparison may have waited for any process."""
+    waited = analyses.c.created_at < time.time() - LEFT_SECONDS
+    return and_(analyses.c.lane == lane, or_(analyses.c.attempts > 0, waited, analyses.c.work == "compare"))
 
 
-def _owned(job: Analysis, owner: str) -> ColumnElement[bool]:
+def _owned(job: Job, owner: str) -> ColumnElement[bool]:
     """Still this attempt of this owner: not deleted, not taken over since."""
     return and_(
         analyses.c.id == job.id,
@@ -73,7 +83,7 @@ def _owned(job: Analysis, owner: str) -> ColumnElement[bool]:
     )
 
 
-def succeed(database: Database, owner: str, job: Analysis, body: bytes, facts: dict[str, Any]) -> list[str]:
+def succeed(database: Database, owner: str, job: Job, body: bytes, facts: dict[str, Any]) -> list[str]:
     """Store the report and finish the job and its waiting twins in one transaction; ids of all that are finished.
 
     `facts`: `format` and `framework` for the listing. Empty if the job was deleted or taken over meanwhile.
@@ -87,18 +97,21 @@ def succeed(database: Database, owner: str, job: Analysis, body: bytes, facts: d
         return _finish(connection, job, result, cached=True)
 
 
-def fail(database: Database, owner: str, job: Analysis, error: ErrorInfo) -> list[str]:
-    """Finish the job and its waiting twins with an error; ids of all that are finished."""
+def fail(database: Database, owner: str, job: Job, error: ErrorInfo, *, alone: bool = False) -> list[str]:
+    """Finish the job and its waiting twins with an error, or the job `alone`; ids of all that are finished."""
     with database.writing() as connection:
         if connection.execute(select(analyses.c.id).where(_owned(job, owner))).first() is None:
             return []
-        result = {"state": "failed", "error": msgspec.json.encode(error).decode()}
-        return _finish(connection, job, result, cached=False)
+        result = {"state": "failed", "error": rows.error_text(error)}
+        return _finish(connection, job, result, cached=None if alone else False)
 
 
-def _finish(connection: Connection, job: Analysis, result: dict[str, Any], *, cached: bool) -> list[str]:
-    values = {**result, "finished_at": time.time(), "owner": None, "lease_until": None}
+def _finish(connection: Connection, job: Job, result: dict[str, Any], *, cached: bool | None) -> list[str]:
+    """`cached`: what the twins are told; None leaves them alone."""
+    values = {**result, "finished_at": time.time(), **rows.RELEASED}
     connection.execute(update(analyses).where(analyses.c.id == job.id).values(**values))
+    if cached is None:
+        return [job.id]
     twins = connection.execute(
         update(analyses)
         .where(analyses.c.key == job.key, analyses.c.state == "queued")
@@ -108,15 +121,14 @@ def _finish(connection: Connection, job: Analysis, result: dict[str, Any], *, ca
     return [job.id, *twins]
 
 
-def put_back(database: Database, owner: str, job: Analysis, *, pause: float, counted: bool = True) -> None:
+def put_back(database: Database, owner: str, job: Job, *, pause: float, counted: bool = True) -> None:
     """Queue the job again, claimable after `pause` seconds; not `counted` if the attempt was no fault of the job."""
     attempts = job.attempts if counted else job.attempts - 1
     values = {
         "state": "queued",
-        "owner": None,
-        "lease_until": None,
         "attempts": attempts,
         "available_at": time.time() + pause,
+        **rows.RELEASED,
     }
     with database.writing() as connection:
         connection.execute(update(analyses).where(_owned(job, owner)).values(**values))
@@ -128,6 +140,14 @@ def renew(database: Database, owner: str) -> None:
         connection.execute(
             update(analyses).where(analyses.c.owner == owner, analyses.c.state == "running").values(lease_until=lease())
         )
+
+
+def tell_progress(database: Database, owner: str, shares: Mapping[str, float]) -> None:
+    """Note how far what `owner` runs has come: id -> share, 0 to 1."""
+    with database.writing() as connection:
+        for identifier, share in shares.items():
+            mine = and_(analyses.c.id == identifier, analyses.c.owner == owner, analyses.c.state == "running")
+            connection.execute(update(analyses).where(mine).values(progress=share))
 
 
 def still_mine(database: Database, owner: str) -> set[str]:
@@ -147,16 +167,13 @@ def recover(database: Database, attempts: int) -> list[str]:
             return []
     with database.writing() as connection:
         connection.execute(
-            update(analyses)
-            .where(expired, analyses.c.attempts < attempts)
-            .values(state="queued", owner=None, lease_until=None)
+            update(analyses).where(expired, analyses.c.attempts < attempts).values(state="queued", **rows.RELEASED)
         )
         values = {
             "state": "failed",
             "error": _died(attempts),
             "finished_at": time.time(),
-            "owner": None,
-            "lease_until": None,
+            **rows.RELEASED,
         }
         failed: Sequence[str] = (
             connection.execute(update(analyses).where(expired).values(**values).returning(analyses.c.id))
@@ -167,5 +184,7 @@ def recover(database: Database, attempts: int) -> list[str]:
 
 
 def _died(attempts: int) -> str:
-    error = WorkerCrashed(f"The service stopped {attempts} times while it ran this analysis.", attempts=attempts)
-    return msgspec.json.encode(error.info).decode()
+    error = WorkerCrashed(
+        msg("The service stopped {count} times while it ran this job.", count=attempts), attempts=attempts
+    )
+    return rows.error_text(error.info)

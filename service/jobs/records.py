@@ -1,8 +1,8 @@
-"""What one analysis is, as rows become frozen records; knows no SQL."""
+"""What an analysis and a comparison are, as rows become frozen records; knows no SQL."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from blake3 import blake3
@@ -10,7 +10,11 @@ from blake3 import blake3
 from service.errors import ErrorInfo
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Work = Literal["read", "measure", "compare"]
+Lane = Literal["quick", "values"]
+"""Which threads run a job: reading gigabytes of values must not keep short answers waiting."""
 STATES: tuple[State, ...] = ("queued", "running", "succeeded", "failed", "cancelled")
+FINAL: frozenset[State] = frozenset(("succeeded", "failed", "cancelled"))
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,10 +26,22 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
 
 
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of an analysis beyond the structure. `stats`: statistics of every weight's values."""
+
+    stats: bool = False
+
+
+STRUCTURE = Options()
+"""Nothing beyond the structure."""
+
+
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """One row. `report_id` is set exactly when `state` is succeeded, `error` exactly when it is failed.
 
-    Times are Unix seconds. `cached`: answered from the stored report of the same bytes.
+    Times are Unix seconds. `cached`: answered from the stored report of the same bytes. `progress`: share of the values
+    that is read, 0 to 1, while an analysis with statistics runs; else None. `parent_id`: the analysis for which this
+    one was made (`catalogue.derive`); it is not listed, and goes with its parent.
     """
 
     id: str
@@ -43,11 +59,65 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     attempts: int = 0
     parts: tuple[Part, ...] = ()
+    options: Options = STRUCTURE
+    progress: float | None = None
+    parent_id: str | None = None
 
     @property
     def final(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.state not in ("queued", "running")
+        return self.state in FINAL
+
+    @property
+    def work(self) -> Work:
+        """What its job does."""
+        return "measure" if self.options.stats else "read"
+
+    @property
+    def lane(self) -> Lane:
+        """Which threads run it."""
+        return "values" if self.options.stats else "quick"
+
+
+class ComparisonJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of two analyses as a row; fields that an `Analysis` has too mean the same.
+
+    It waits (`queued`) until both sides are finished. `values`: the numbers are compared too. `key` is filled in when
+    it is added.
+    """
+
+    id: str
+    state: State
+    created_at: float
+    left_id: str
+    right_id: str
+    values: bool = False
+    key: str = ""
+    request_id: str = ""
+    finished_at: float | None = None
+    cached: bool = False
+    report_id: int | None = None
+    error: ErrorInfo | None = None
+    attempts: int = 0
+    progress: float | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in FINAL
+
+    @property
+    def work(self) -> Work:
+        """What its job does."""
+        return "compare"
+
+    @property
+    def lane(self) -> Lane:
+        """Which threads run it."""
+        return "values" if self.values else "quick"
+
+
+Job = Analysis | ComparisonJob
 
 
 class StoredReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +128,13 @@ class StoredReport(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
 
 
-def result_key(parts: tuple[Part, ...], version: str, **options: Any) -> str:
+def result_key(parts: tuple[Part, ...], version: str, options: Options = STRUCTURE) -> str:
     """Equal for analyses that must give equal reports. Names count only where several files refer to one another."""
     names = [part.name for part in parts] if len(parts) > 1 else []
-    facts = [version, sorted(options.items()), names, [part.blake3 for part in parts]]
+    facts = [version, msgspec.structs.asdict(options), names, [part.blake3 for part in parts]]
     return blake3(msgspec.json.encode(facts)).hexdigest()
+
+
+def comparison_key(left: Analysis, right: Analysis, version: str, *, values: bool) -> str:
+    """Equal for comparisons that must give equal answers."""
+    return blake3(msgspec.json.encode(["compare", version, left.key, right.key, values])).hexdigest()

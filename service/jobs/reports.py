@@ -6,19 +6,17 @@ import gzip
 
 import msgspec
 
+from service import wire
+from service.comparisons import Comparison
 from service.jobs import catalogue
 from service.jobs.database import Database
 from service.jobs.records import StoredReport
-from service.language import as_data, from_data
 from service.tree import Report
 
-_encoder = msgspec.json.Encoder(enc_hook=as_data)
-_decoder = msgspec.json.Decoder(Report, dec_hook=from_data)
 
-
-def encode(report: Report) -> bytes:
+def encode(result: Report | Comparison) -> bytes:
     """The JSON that is stored: its sentences are still data, in no language."""
-    return _encoder.encode(report)
+    return wire.encode(result)
 
 
 def text(stored: StoredReport) -> bytes:
@@ -28,7 +26,12 @@ def text(stored: StoredReport) -> bytes:
 
 def decode(stored: StoredReport) -> Report:
     """The stored report as its type."""
-    return _decoder.decode(text(stored))
+    return wire.decode_report(text(stored))
+
+
+def decode_comparison(stored: StoredReport) -> Comparison:
+    """The stored answer of a comparison as its type."""
+    return wire.decode_comparison(text(stored))
 
 
 def learn_sha256(database: Database, digest: str, sha256: str) -> None:

@@ -14,6 +14,8 @@ import msgspec
 
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile
+from service.language import Message as Sentence
+from service.language import msg
 from service.parsers.hdf5_attributes import Attributes, Value, text_of
 from service.parsers.hdf5_links import EXTERNAL, HARD, SOFT, Link, external_name, is_group, links
 from service.parsers.hdf5_messages import (
@@ -48,6 +50,7 @@ class Dataset(msgspec.Struct, frozen=True):
 
     `shape` is None for a null, external or virtual dataset; `offset` is None for one that is chunked, compact,
     external, virtual or was never written; `stored` is what it occupies in the file, None if that is not in its header.
+    `header` is the address of its object header, for `service.parsers.hdf5_data`.
     """
 
     path: str
@@ -56,6 +59,7 @@ class Dataset(msgspec.Struct, frozen=True):
     itemsize: int | None
     offset: int | None
     stored: int | None
+    header: int = 0
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -148,7 +152,7 @@ class _Walk:
             found, group, depth = open_groups.pop()
             self.at = group.path
             if depth > self._limits.hdf5_depth:
-                raise LimitExceeded("hdf5_depth", self._limits.hdf5_depth, "Groups are nested too deeply.")
+                raise LimitExceeded("hdf5_depth", self._limits.hdf5_depth, msg("Groups are nested too deeply."))
             for link, path in self._members(found, group):
                 self.at = path
                 child = messages(self._pages, link.address)
@@ -156,7 +160,7 @@ class _Walk:
                     entered = group.children[link.name] = Group(path, self._attributes.of(child), {})
                     open_groups.append((child, entered, depth + 1))
                 elif any(message.kind == LAYOUT for message in child):
-                    group.children[link.name] = self._dataset(child, path)
+                    group.children[link.name] = self._dataset(child, path, link.address)
         return top
 
     def _members(self, found: list[Message], group: Group) -> Iterator[tuple[Link, str]]:
@@ -164,7 +168,7 @@ class _Walk:
         for link in links(self._pages, found, self._room):
             self._room -= 1
             if self._room < 0:
-                raise LimitExceeded("hdf5_objects", self._limits.hdf5_objects, "The file holds too many objects.")
+                raise LimitExceeded("hdf5_objects", self._limits.hdf5_objects, msg("The file holds too many objects."))
             path = f"{group.path}/{text(link.name)}" if group.path else text(link.name)
             if link.kind != HARD:
                 self.dangers.append(_link_danger(link, path))
@@ -174,19 +178,19 @@ class _Walk:
                 self._seen[link.address] = path
                 yield link, path
 
-    def _dataset(self, found: list[Message], path: str) -> Dataset:
+    def _dataset(self, found: list[Message], path: str, header: int) -> Dataset:
         by_kind = {message.kind: message for message in found}
         place = place_of(by_kind[LAYOUT])
         if self._is_elsewhere(by_kind, place, path):
-            return Dataset(path, None, None, None, None, None)
+            return Dataset(path, None, None, None, None, None, header)
         if DATASPACE not in by_kind or DATATYPE not in by_kind:
-            raise MalformedFile("A dataset without shape or type.", offset=by_kind[LAYOUT].address)
+            raise MalformedFile(msg("A dataset without shape or type."), offset=by_kind[LAYOUT].address)
         shape, kind = shape_of(by_kind[DATASPACE]), type_of(by_kind[DATATYPE])
         offset = None if place.address is None else place.address + self._pages.start
         declared = (element_count(shape) or 0) * kind.size
         self._check(place, declared, path)
         stored = declared if place.size is None and offset is not None else place.size
-        return Dataset(path, shape, self._type_name(kind, found), kind.size, offset, stored)
+        return Dataset(path, shape, self._type_name(kind, found), kind.size, offset, stored, header)
 
     def _type_name(self, kind: ElementType, found: list[Message]) -> str:
         if kind.kind == OPAQUE:
@@ -199,14 +203,14 @@ class _Walk:
         """Whether the header points outside the file; foreign filters are reported on the way."""
         foreign = foreign_filter(found[FILTERS]) if FILTERS in found else None
         if foreign is not None:
-            what = "Reading this dataset would load a filter plugin from the machine."
+            what = msg("Reading this dataset would load a filter plugin from the machine.")
             self._report("hdf5_custom_filter", "medium", what, path, f"filter {foreign}", None)
         if place.layout == "virtual":
-            self.dangers.append(_outside("hdf5_virtual_dataset", path, "takes its data from other files"))
+            self.dangers.append(_outside("hdf5_virtual_dataset", path, _VIRTUAL))
             return True
         if EXTERNAL_FILES in found:
             name = external_name(self._pages, found[EXTERNAL_FILES])
-            self.dangers.append(_outside("hdf5_external_storage", path, "keeps its data in another file", name))
+            self.dangers.append(_outside("hdf5_external_storage", path, _EXTERNAL, name))
             return True
         return False
 
@@ -215,13 +219,17 @@ class _Walk:
         if place.address is not None:
             end = place.address + max(place.size or 0, declared) + self._pages.start
             if end > self._size:
-                raise TruncatedFile(f"The data reach {end - self._size} bytes past the end.", offset=self._size)
+                raise TruncatedFile(
+                    msg("The data reach {n} bytes past the end.", n=end - self._size), offset=self._size
+                )
         stored = self._size if place.size is None else place.size
         if declared > EXPANSION_FLOOR and declared > EXPANSION * stored:
-            what = "This dataset declares over 1000 times what is stored; loading it would exhaust memory."
+            what = msg("This dataset declares over 1000 times what is stored; loading it would exhaust memory.")
             self._report("hdf5_declared_size", "high", what, path, f"{declared} bytes declared", "CVE-2026-0897")
 
-    def _report(self, code: str, severity: Severity, what: str, path: str, detail: str, reference: str | None) -> None:
+    def _report(
+        self, code: str, severity: Severity, what: Sentence, path: str, detail: str, reference: str | None
+    ) -> None:
         self.dangers.append(
             Danger(code=code, severity=severity, what=what, path=path, detail=detail, reference=reference)
         )
@@ -251,18 +259,22 @@ def merge(files: list[Hdf5]) -> Hdf5:
 def _link_danger(link: Link, path: str) -> Danger:
     detail = text(link.target, 200)
     if link.kind == EXTERNAL:
-        return _outside("hdf5_external_link", path, "is a link into another file", detail)
+        return _outside("hdf5_external_link", path, _LINK, detail)
     if link.kind == SOFT:
-        what = "This is a soft link; Keras refuses files that have one. It was not followed."
+        what = msg("This is a soft link; Keras refuses files that have one. It was not followed.")
         return Danger(code="hdf5_soft_link", severity="medium", path=path, detail=detail, what=what)
-    return Danger(code="hdf5_user_link", severity="high", path=path, what="This is a link of a user-defined kind.")
+    return Danger(code="hdf5_user_link", severity="high", path=path, what=msg("This is a link of a user-defined kind."))
 
 
 def _repeated(path: str, first: str) -> Danger:
-    what = "This is a second name of an object met before; it was not read again."
+    what = msg("This is a second name of an object met before; it was not read again.")
     return Danger(code="hdf5_hard_link", severity="medium", path=path, detail=text(first, 200), what=what)
 
 
-def _outside(code: str, path: str, does: str, detail: str | None = None) -> Danger:
-    what = f"This object {does}. It was not followed."
+_VIRTUAL = msg("This object takes its data from other files. It was not followed.")
+_EXTERNAL = msg("This object keeps its data in another file. It was not followed.")
+_LINK = msg("This object is a link into another file. It was not followed.")
+
+
+def _outside(code: str, path: str, what: Sentence, detail: str | None = None) -> Danger:
     return Danger(code=code, severity="high", path=path, detail=detail, what=what, reference="CVE-2026-1669")

@@ -7,6 +7,7 @@ into. Lengths are believed only where the heap's own record of the object agrees
 from __future__ import annotations
 
 from service.errors import LimitExceeded, MalformedFile
+from service.language import msg
 from service.parsers.hdf5_dense import records
 from service.parsers.hdf5_messages import ATTRIBUTE, ATTRIBUTE_INFO, DATASPACE, Message, shape_of
 from service.parsers.hdf5_pages import UNDEFINED, Pages
@@ -53,14 +54,14 @@ class Attributes:
     def _take(self, size: int) -> None:
         self._used += size
         if self._used > self._limit:
-            raise LimitExceeded("hdf5_attribute_bytes", self._limit, "The file's attributes are too large.")
+            raise LimitExceeded("hdf5_attribute_bytes", self._limit, msg("The file's attributes are too large."))
 
     def _read(self, data: bytes, flags: int, address: int, values: dict[str, Value]) -> None:
         """One attribute message of version 1, 2 or 3; a shared one lies elsewhere and is only noted by nobody."""
         if flags & 2:
             return
         if len(data) < 8 or data[0] not in (1, 2, 3):
-            raise self._pages.broken("An attribute", address)
+            raise self._pages.broken(msg("An attribute"), address)
         name_size, type_size, space_size = (int.from_bytes(data[at : at + 2], "little") for at in (2, 4, 6))
         padded = 8 if data[0] == 1 else 1
         start = 9 if data[0] == 3 else 8
@@ -68,7 +69,7 @@ class Attributes:
         at_space = at_type + _round(type_size, padded)
         at_data = at_space + _round(space_size, padded)
         if at_data > len(data):
-            raise self._pages.broken("An attribute", address)
+            raise self._pages.broken(msg("An attribute"), address)
         name = data[start : start + name_size].split(b"\x00")[0].decode("utf-8", errors="replace")
         self._take(len(data))
         if data[0] > 1 and data[1] & 3:  # type or shape is shared with other objects
@@ -86,7 +87,7 @@ class Attributes:
         if not is_text and (kind.kind != FIXED or count > MAX_NUMBERS):
             return None if count else ()
         if count * kind.size > len(data):
-            raise self._pages.broken("An attribute", address)
+            raise self._pages.broken(msg("An attribute"), address)
         pieces = [data[at : at + kind.size] for at in range(0, count * kind.size, kind.size)] if kind.size else []
         items = tuple(self._item(kind, piece, address) for piece in pieces)
         return items[0] if single and items else items
@@ -106,7 +107,7 @@ class Attributes:
             heap = self._heaps[collection] = read_global_heap(self._pages, collection)
         start, size = heap.get(int.from_bytes(piece[12:16], "little"), (0, -1))
         if length > size:
-            raise self._pages.broken("A text", address)
+            raise self._pages.broken(msg("A text"), address)
         self._take(length)
         return self._pages.read(start, length).rstrip(b"\x00")
 
@@ -116,7 +117,7 @@ def read_global_heap(pages: Pages, address: int) -> dict[int, tuple[int, int]]:
     head = pages.read(address, 16)
     size = int.from_bytes(head[8:16], "little")
     if head[:4] != b"GCOL" or head[4] != 1:
-        raise pages.broken("A global heap", address)
+        raise pages.broken(msg("A global heap"), address)
     data = pages.read(address, size)
     found: dict[int, tuple[int, int]] = {}
     at = 16
@@ -125,7 +126,7 @@ def read_global_heap(pages: Pages, address: int) -> dict[int, tuple[int, int]]:
         if number == 0:  # what is left is free
             break
         if at + 16 + length > size:
-            raise pages.broken("A global heap", address + at)
+            raise pages.broken(msg("A global heap"), address + at)
         found[number] = (address + at + 16, length)
         at += 16 + _round(length, 8)
     return found
@@ -154,7 +155,7 @@ def texts(attributes: dict[str, Value], name: str) -> tuple[str, ...] | None:
 def _texts(value: Value, name: str) -> tuple[str, ...]:
     items = value if isinstance(value, tuple) else (value,)
     if not all(isinstance(item, bytes) for item in items):
-        raise MalformedFile(f"The attribute {name} should be a list of text.")
+        raise MalformedFile(msg("The attribute {name} should be a list of text.", name=name))
     return tuple(item.decode("utf-8", errors="replace") for item in items if isinstance(item, bytes))
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 
 import msgspec
 
+from service.language import msg
 from service.parsers.hdf5_dense import records
 from service.parsers.hdf5_messages import LINK, LINK_INFO, SYMBOL_TABLE, Message
 from service.parsers.hdf5_pages import UNDEFINED, Pages
@@ -60,13 +61,13 @@ def is_group(found: list[Message]) -> bool:
 def _symbols(pages: Pages, message: Message) -> Iterator[Link]:
     """Links of an old group: a B-tree of symbol nodes whose names lie in a local heap."""
     if len(message.data) < 16:
-        raise pages.broken("A symbol table", message.address)
+        raise pages.broken(msg("A symbol table"), message.address)
     tree, heap_address = (int.from_bytes(message.data[at : at + 8], "little") for at in (0, 8))
     heap = _local_heap(pages, heap_address)
     for node in _leaves(pages, tree):
         head = pages.read(node, 8)
         if head[:4] != b"SNOD":
-            raise pages.broken("A symbol node", node)
+            raise pages.broken(msg("A symbol node"), node)
         count = int.from_bytes(head[6:8], "little")
         entries = pages.read(node + 8, count * _ENTRY)
         for at in range(0, count * _ENTRY, _ENTRY):
@@ -76,7 +77,7 @@ def _symbols(pages: Pages, message: Message) -> Iterator[Link]:
 def _symbol(pages: Pages, heap: bytes, entry: bytes, address: int) -> Link:
     name = _text_at(heap, int.from_bytes(entry[:8], "little"))
     if name is None:
-        raise pages.broken("A name", address)
+        raise pages.broken(msg("A name"), address)
     if int.from_bytes(entry[16:20], "little") == _SOFT_CACHE:
         target = _text_at(heap, int.from_bytes(entry[24:28], "little"))
         return Link(name, SOFT, 0, target or "")
@@ -91,7 +92,7 @@ def _text_at(heap: bytes, at: int) -> str | None:
 def _local_heap(pages: Pages, address: int) -> bytes:
     head = pages.read(address, 32)
     if head[:4] != b"HEAP":
-        raise pages.broken("A local heap", address)
+        raise pages.broken(msg("A local heap"), address)
     size, _, data = (int.from_bytes(head[at : at + 8], "little") for at in (8, 16, 24))
     return pages.read(data, size)
 
@@ -103,12 +104,12 @@ def _leaves(pages: Pages, root: int) -> Iterator[int]:
         node = open_nodes.pop()
         head = pages.read(node, 24)
         if head[:4] != b"TREE" or head[4] != 0:
-            raise pages.broken("A group's B-tree", node)
+            raise pages.broken(msg("A group's B-tree"), node)
         count = int.from_bytes(head[6:8], "little")
         body = pages.read(node + 24, 16 * count + 8)
         children = [int.from_bytes(body[at : at + 8], "little") for at in range(8, 16 * count + 8, 16)]
         if len(seen) + len(children) != len(seen.union(children)):
-            raise pages.broken("A group's B-tree", node)
+            raise pages.broken(msg("A group's B-tree"), node)
         seen.update(children)
         if head[5] == 0:
             yield from children
@@ -121,7 +122,7 @@ def _dense(pages: Pages, message: Message) -> Iterator[Link]:
     data = message.data
     at = 2 + (8 if data[1:2] and data[1] & 1 else 0)
     if len(data) < at + 16:
-        raise pages.broken("A link info message", message.address)
+        raise pages.broken(msg("A link info message"), message.address)
     heap, tree = (int.from_bytes(data[place : place + 8], "little") for place in (at, at + 8))
     if heap != UNDEFINED:
         for record, address in records(pages, heap, tree, NAME_INDEX, 4):
@@ -137,12 +138,12 @@ def _link(pages: Pages, data: bytes, address: int) -> Link:
     length = int.from_bytes(data[at : at + width], "little")
     at += width
     if data[:1] != b"\x01" or at + length + 2 > len(data):
-        raise pages.broken("A link", address)
+        raise pages.broken(msg("A link"), address)
     name = data[at : at + length].decode("utf-8", errors="replace")
     rest = data[at + length :]
     if kind == 0:
         if len(rest) < 8:
-            raise pages.broken("A link", address)
+            raise pages.broken(msg("A link"), address)
         return Link(name, HARD, int.from_bytes(rest[:8], "little"))
     target = rest[2:].strip(b"\x00").replace(b"\x00", b":").decode("utf-8", errors="replace")
     return Link(name, _TYPES.get(kind, USER), 0, target)

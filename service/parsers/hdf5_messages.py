@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from service.errors import LimitExceeded, MalformedFile, UnsupportedFeature
+from service.language import msg
 from service.parsers.hdf5_pages import UNDEFINED, Pages
 from service.tree import Shape
 
@@ -46,7 +47,7 @@ def messages(pages: Pages, address: int) -> list[Message]:
     if head[:4] == b"OHDR":
         return _collect(pages, *_second_version(pages, head, address))
     if head[0] != 1:
-        raise pages.broken("An object header", address)
+        raise pages.broken(msg("An object header"), address)
     size = int.from_bytes(head[8:12], "little")
     return _collect(pages, (address + 16, size), _V1_MESSAGE, 0)
 
@@ -54,7 +55,7 @@ def messages(pages: Pages, address: int) -> list[Message]:
 def _second_version(pages: Pages, head: bytes, address: int) -> tuple[tuple[int, int], struct.Struct, int]:
     flags = head[5]
     if head[4] != 2:
-        raise pages.broken("An object header", address)
+        raise pages.broken(msg("An object header"), address)
     at = address + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
     width = 1 << (flags & 3)
     size = int.from_bytes(pages.read(at, width), "little")
@@ -67,18 +68,18 @@ def _collect(pages: Pages, block: tuple[int, int], header: struct.Struct, skippe
     for start, size in blocks:  # grows as continuations are met
         total += size
         if total > MAX_HEADER or len(found) > MAX_MESSAGES:
-            raise LimitExceeded("hdf5_header", MAX_HEADER, "An object header is too large.", offset=start)
+            raise LimitExceeded("hdf5_header", MAX_HEADER, msg("An object header is too large."), offset=start)
         for message in _block(pages, start, size, header, skipped):
             if message.kind != CONTINUATION:
                 found.append(message)
                 continue
             if len(message.data) < _PAIR.size:
-                raise pages.broken("A continuation", message.address)
+                raise pages.broken(msg("A continuation"), message.address)
             at, length = _PAIR.unpack_from(message.data)
             if header is _V2_MESSAGE:
                 at, length = at + 4, length - 8  # OCHK before, a checksum after
             if at in seen or length < 0:
-                raise pages.broken("A continuation", message.address)
+                raise pages.broken(msg("A continuation"), message.address)
             seen.add(at)
             blocks.append((at, length))
     return found
@@ -91,7 +92,7 @@ def _block(pages: Pages, start: int, size: int, header: struct.Struct, skipped: 
         kind, length, flags = header.unpack_from(data, at)
         at += step
         if at + length > size:
-            raise pages.broken("A header message", start + at)
+            raise pages.broken(msg("A header message"), start + at)
         yield Message(kind, flags, data[at : at + length], start + at)
         at += length
 
@@ -100,15 +101,17 @@ def shape_of(message: Message) -> Shape | None:
     """Sizes from a dataspace message: () for a scalar, None for a null dataspace."""
     data = message.data
     if len(data) < 4 or data[0] not in (1, 2):
-        raise MalformedFile("A dataspace in the HDF5 file is broken.", offset=message.address)
+        raise MalformedFile(msg("A dataspace in the HDF5 file is broken."), offset=message.address)
     rank, at = data[1], 8 if data[0] == 1 else 4
     if data[0] == 2 and data[3] == 2:
         return None
     if rank > MAX_RANK or len(data) < at + 8 * rank:
-        raise MalformedFile("A dataspace in the HDF5 file is broken.", offset=message.address)
+        raise MalformedFile(msg("A dataspace in the HDF5 file is broken."), offset=message.address)
     sizes: tuple[int, ...] = struct.unpack_from(f"<{rank}Q", data, at)
     if any(size >= 1 << 63 for size in sizes):
-        raise LimitExceeded("dimension", (1 << 63) - 1, "An axis is longer than any array.", offset=message.address)
+        raise LimitExceeded(
+            "dimension", (1 << 63) - 1, msg("An axis is longer than any array."), offset=message.address
+        )
     return sizes
 
 
@@ -129,13 +132,13 @@ def place_of(message: Message) -> Place:
     try:
         return _old_place(data, message.address) if data[0] in (1, 2) else _new_place(data, message.address)
     except (IndexError, struct.error):
-        raise MalformedFile("A data layout in the HDF5 file is broken.", offset=message.address) from None
+        raise MalformedFile(msg("A data layout in the HDF5 file is broken."), offset=message.address) from None
 
 
 def _new_place(data: bytes, address: int) -> Place:
     layout = _LAYOUTS.get(data[1])
     if data[0] not in (3, 4, 5) or layout is None:
-        raise UnsupportedFeature("A dataset is laid out in a way that is not known here.", offset=address)
+        raise UnsupportedFeature(msg("A dataset is laid out in a way that is not known here."), offset=address)
     if layout == "contiguous":
         start, size = _PAIR.unpack_from(data, 2)
         return Place(layout, None if start == UNDEFINED else start, 0 if start == UNDEFINED else size)
@@ -156,19 +159,34 @@ _STANDARD_FILTERS = frozenset({1, 2, 3, 4, 5, 6, 32000})
 """deflate, shuffle, fletcher32, szip, nbit, scaleoffset, and the lzf that h5py brings."""
 
 
-def foreign_filter(message: Message) -> int | None:
-    """The first filter of a pipeline that the HDF5 library does not bring itself."""
+class Filter(msgspec.Struct, frozen=True):
+    """One step of the pipeline that chunks went through when they were written, with its parameters."""
+
+    identifier: int
+    values: tuple[int, ...]
+
+
+def filters_of(message: Message) -> tuple[Filter, ...]:
+    """The pipeline, in the order in which it was applied when writing; MalformedFile if it is cut short."""
     data = message.data
-    if len(data) < 4:
-        return None
-    at, count = (8, data[1]) if data[0] == 1 else (2, data[1])
-    for _ in range(count):
+    if len(data) < 2:
+        raise MalformedFile(msg("A filter pipeline in the HDF5 file is broken."), offset=message.address)
+    found: list[Filter] = []
+    at = 8 if data[0] == 1 else 2
+    for _ in range(data[1]):
         identifier = int.from_bytes(data[at : at + 2], "little")
-        if identifier not in _STANDARD_FILTERS:
-            return identifier
         named = data[0] == 1 or identifier >= 256
         name = int.from_bytes(data[at + 2 : at + 4], "little") if named else 0
-        values = int.from_bytes(data[at + (6 if named else 4) : at + (8 if named else 6)], "little")
-        at += (8 if named else 6) + (-(-name // 8) * 8 if data[0] == 1 else name) + 4 * values
-        at += 4 if data[0] == 1 and values % 2 else 0
-    return None
+        count = int.from_bytes(data[at + (6 if named else 4) : at + (8 if named else 6)], "little")
+        at += (8 if named else 6) + (-(-name // 8) * 8 if data[0] == 1 else name)
+        if at + 4 * count > len(data):
+            raise MalformedFile(msg("A filter pipeline in the HDF5 file is broken."), offset=message.address)
+        found.append(Filter(identifier, struct.unpack_from(f"<{count}I", data, at)))
+        at += 4 * count + (4 if data[0] == 1 and count % 2 else 0)
+    return tuple(found)
+
+
+def foreign_filter(message: Message) -> int | None:
+    """The first filter of a pipeline that the HDF5 library does not bring itself."""
+    identifiers = (step.identifier for step in filters_of(message))
+    return next((identifier for identifier in identifiers if identifier not in _STANDARD_FILTERS), None)

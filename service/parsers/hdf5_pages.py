@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 
 from service.errors import MalformedFile, TruncatedFile, UnsupportedFeature
+from service.language import Message, msg
 from service.source import Source
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -40,7 +41,12 @@ class Pages:
         """Exactly `length` bytes; MalformedFile if an address in the file leads outside of it."""
         if address < 0 or length < 0 or address + length > self.size:
             raise MalformedFile(
-                f"The HDF5 file refers to bytes {address} to {address + length}, and has {self.size}.",
+                msg(
+                    "The HDF5 file refers to bytes {address} to {n}, and has {size}.",
+                    address=address,
+                    n=address + length,
+                    size=self.size,
+                ),
                 offset=min(max(address, 0), self.size) + self.start,
             )
         first, last = address // PAGE, (address + length) // PAGE
@@ -60,9 +66,9 @@ class Pages:
             page = self._pages[index] = self._source.read_at(self.start + at, min(PAGE, self.size - at))
         return page
 
-    def broken(self, what: str, address: int) -> MalformedFile:
+    def broken(self, what: Message, address: int) -> MalformedFile:
         """The error for a broken structure at `address`."""
-        return MalformedFile(f"{what} in the HDF5 file is broken.", offset=address + self.start)
+        return MalformedFile(msg("{what} in the HDF5 file is broken.", what=what), offset=address + self.start)
 
 
 def find_hdf5(source: Source) -> int | None:
@@ -82,24 +88,26 @@ def open_pages(source: Source) -> tuple[Pages, int]:
     """
     start = find_hdf5(source)
     if start is None:
-        raise MalformedFile("There is no HDF5 signature.", offset=0)
+        raise MalformedFile(msg("There is no HDF5 signature."), offset=0)
     pages = Pages(source, start)
     head = pages.read(0, min(112, pages.size))
     version = head[8] if len(head) > 8 else 255
     if version not in _SIZES_AT or len(head) < 48:
-        raise pages.broken("The superblock", 8)
+        raise pages.broken(msg("The superblock"), 8)
     if head[_SIZES_AT[version] : _SIZES_AT[version] + 2] != b"\x08\x08":
-        raise UnsupportedFeature("HDF5 files with addresses that are not 8 bytes long are not read.", offset=start)
+        raise UnsupportedFeature(msg("HDF5 files with addresses that are not 8 bytes long are not read."), offset=start)
     end, root = _old_root(pages, head, version) if version < 2 else _new_root(head)
     if end != UNDEFINED and end > pages.size + start:
-        raise TruncatedFile(f"The HDF5 file should have {end} bytes and has {source.size}.", offset=source.size)
+        raise TruncatedFile(
+            msg("The HDF5 file should have {end} bytes and has {size}.", end=end, size=source.size), offset=source.size
+        )
     return pages, root
 
 
 def _old_root(pages: Pages, head: bytes, version: int) -> tuple[int, int]:
     at = 24 if version == 0 else 28
     if len(head) < at + _OLD.size:
-        raise pages.broken("The superblock", 8)
+        raise pages.broken(msg("The superblock"), 8)
     _, _, end, _, _, root = _OLD.unpack_from(head, at)
     return end, root
 

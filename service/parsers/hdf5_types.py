@@ -7,6 +7,7 @@ import struct
 import msgspec
 
 from service.errors import MalformedFile
+from service.language import msg
 from service.parsers.hdf5_messages import SHARED, Message
 
 _FLOATS = {
@@ -50,7 +51,7 @@ def read_type(data: bytes, address: int) -> ElementType:
         MalformedFile: Cut short.
     """
     if len(data) < 8:
-        raise MalformedFile("A datatype in the HDF5 file is broken.", offset=address)
+        raise MalformedFile(msg("A datatype in the HDF5 file is broken."), offset=address)
     kind, bits = data[0] & 0x0F, int.from_bytes(data[1:4], "little")
     size = int.from_bytes(data[4:8], "little")
     little = not bits & 1

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from service.errors import LimitExceeded, MalformedFile, TruncatedFile
+from service.language import msg
 from service.source import Source, check_range
 
 BLOCK = 1 << 18
@@ -51,7 +52,7 @@ class InflatedSource:
         data = b"".join(self._block(index) for index in range(first, last + 1))
         start = offset - first * BLOCK
         if len(data) < start + length:
-            raise TruncatedFile("The compressed data ends before its declared size.", offset=offset)
+            raise TruncatedFile(msg("The compressed data ends before its declared size."), offset=offset)
         return data[start : start + length]
 
     def _check_ratio(self) -> None:
@@ -60,7 +61,10 @@ class InflatedSource:
             raise LimitExceeded(
                 "expansion",
                 allowed,
-                f"A compressed member claims to unpack to {self.size // max(1, self._compressed.size)} times its size.",
+                msg(
+                    "A compressed member claims to unpack to {n} times its size.",
+                    n=self.size // max(1, self._compressed.size),
+                ),
                 value=self.size // max(1, self._compressed.size),
             )
 
@@ -94,7 +98,7 @@ class InflatedSource:
         try:
             piece = inflater.decompress(chunk, wanted)
         except zlib.error as error:
-            raise MalformedFile(f"The compressed data is broken ({error}).", offset=position) from None
+            raise MalformedFile(msg("The compressed data is broken ({error}).", error=error), offset=position) from None
         self.meter.add_inflated(len(piece))
         return piece
 

@@ -11,6 +11,7 @@ import re
 from typing import Any, Literal, NoReturn
 
 from service.errors import LimitExceeded, MalformedFile, MalformedJson
+from service.language import msg
 
 MAX_VALUES = 5_000_000
 """Most values in one document: an empty list costs 56 bytes once parsed, so this bounds memory."""
@@ -41,11 +42,11 @@ def parse(
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant(constants))
     except json.JSONDecodeError as error:
         offset = len(text[: error.pos].encode("utf-8"))
-        raise MalformedJson(f"Not valid JSON: {error.msg}.", member=member, offset=offset) from None
+        raise MalformedJson(msg("Not valid JSON: {msg}.", msg=error.msg), member=member, offset=offset) from None
     except RecursionError:
-        raise LimitExceeded("json_depth", max_depth, "The JSON is nested too deeply.", member=member) from None
+        raise LimitExceeded("json_depth", max_depth, msg("The JSON is nested too deeply."), member=member) from None
     except ValueError as error:
-        raise MalformedJson(f"Not acceptable JSON: {error}.", member=member) from None
+        raise MalformedJson(msg("Not acceptable JSON: {error}.", error=error), member=member) from None
 
 
 def parse_object(
@@ -54,7 +55,9 @@ def parse_object(
     """As `parse`, for a document that must be an object; MalformedFile otherwise."""
     value = parse(data, max_bytes=max_bytes, max_depth=max_depth, member=member, constants=constants)
     if not isinstance(value, dict):
-        raise MalformedFile(f"A JSON object is expected here, not {_kind(value)}.", member=member, offset=0)
+        raise MalformedFile(
+            msg("A JSON object is expected here, not {kind}.", kind=_kind(value)), member=member, offset=0
+        )
     return value
 
 
@@ -79,16 +82,21 @@ def _check_size(data: bytes, max_bytes: int, max_depth: int, member: str | None)
         raise LimitExceeded(
             "json_bytes",
             max_bytes,
-            f"The JSON has {len(data)} bytes; {max_bytes} are read at most.",
+            msg("The JSON has {n} bytes; {max_bytes} are read at most.", n=len(data), max_bytes=max_bytes),
             value=len(data),
             member=member,
         )
     values = data.count(b",") + data.count(b"[") + data.count(b"{")
     if values > MAX_VALUES:
-        raise LimitExceeded("json_values", MAX_VALUES, "The JSON holds too many values.", value=values, member=member)
+        raise LimitExceeded(
+            "json_values", MAX_VALUES, msg("The JSON holds too many values."), value=values, member=member
+        )
     if nesting(data, max_depth) > max_depth:
         raise LimitExceeded(
-            "json_depth", max_depth, f"The JSON is nested deeper than {max_depth} levels.", member=member
+            "json_depth",
+            max_depth,
+            msg("The JSON is nested deeper than {max_depth} levels.", max_depth=max_depth),
+            member=member,
         )
 
 
@@ -96,7 +104,7 @@ def _decode(data: bytes, member: str | None) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MalformedJson("The JSON is not UTF-8.", member=member, offset=error.start) from None
+        raise MalformedJson(msg("The JSON is not UTF-8."), member=member, offset=error.start) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

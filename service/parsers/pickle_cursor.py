@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.errors import LimitExceeded, MalformedFile, TruncatedFile
+from service.language import msg
 from service.source import Source
 
 _CHUNK = 1 << 16
@@ -94,10 +95,13 @@ class Cursor:
         while found < 0:
             if have > self._line_limit:
                 raise LimitExceeded(
-                    "pickle_argument_bytes", self._line_limit, "A line of the pickle never ends.", offset=self.position
+                    "pickle_argument_bytes",
+                    self._line_limit,
+                    msg("A line of the pickle never ends."),
+                    offset=self.position,
                 )
             if have >= self.remaining:
-                raise TruncatedFile("The pickle ends within a line.", offset=self.position)
+                raise TruncatedFile(msg("The pickle ends within a line."), offset=self.position)
             self._refill(min(self.remaining, max(2 * have, _CHUNK)))
             found = self._buffer.find(b"\n", self._pos + have, self._visible)
             have = self._visible - self._pos
@@ -110,7 +114,12 @@ class Cursor:
         start = self.position
         if length > self.remaining:
             raise TruncatedFile(
-                f"The pickle announces {length} bytes here, but only {self.remaining} follow.", offset=start
+                msg(
+                    "The pickle announces {length} bytes here, but only {remaining} follow.",
+                    length=length,
+                    remaining=self.remaining,
+                ),
+                offset=start,
             )
         if self._frame_end is not None and start + length > self._frame_end:
             self._leave_frame()
@@ -123,7 +132,12 @@ class Cursor:
         """Enter a frame of `length` bytes; MalformedFile if it cannot be there."""
         if length > self.remaining:
             raise TruncatedFile(
-                f"A frame announces {length} bytes, but only {self.remaining} follow.", offset=self.position
+                msg(
+                    "A frame announces {length} bytes, but only {remaining} follow.",
+                    length=length,
+                    remaining=self.remaining,
+                ),
+                offset=self.position,
             )
         if self._frame_end is not None and self.position != self._frame_end:
             self.straddled = self.position
@@ -144,7 +158,12 @@ class Cursor:
         wanted = max(length - len(rest), min(_CHUNK, self.remaining - len(rest)))
         if len(rest) + wanted > self.remaining:
             raise TruncatedFile(
-                f"The pickle needs {length} more bytes here, but only {self.remaining} follow.", offset=self.position
+                msg(
+                    "The pickle needs {length} more bytes here, but only {remaining} follow.",
+                    length=length,
+                    remaining=self.remaining,
+                ),
+                offset=self.position,
             )
         self._buffer = rest + self._source.read_at(self._base + len(rest), wanted)
 
@@ -161,8 +180,12 @@ class Cursor:
 def check_length(length: int, limit: int, offset: int) -> None:
     """MalformedFile for a negative length, LimitExceeded for one above `limit`."""
     if length < 0:
-        raise MalformedFile("The pickle announces a negative length.", offset=offset)
+        raise MalformedFile(msg("The pickle announces a negative length."), offset=offset)
     if length > limit:
         raise LimitExceeded(
-            "pickle_argument_bytes", limit, f"One pickle argument has {length} bytes.", value=length, offset=offset
+            "pickle_argument_bytes",
+            limit,
+            msg("One pickle argument has {length} bytes.", length=length),
+            value=length,
+            offset=offset,
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from service.errors import MalformedFile
+from service.language import Message, msg
 from service.parsers.pickle_cursor import Cursor, check_length
 from service.parsers.pickle_types import (
     MAX_ODDITIES,
@@ -82,12 +83,12 @@ class Machine:
         self.stack = self.marks.pop()
         return items
 
-    def odd(self, code: str, what: str, offset: int | None = None) -> None:
+    def odd(self, code: str, what: Message, offset: int | None = None) -> None:
         """Record something no pickler writes, at the current opcode if no other place is given."""
         if len(self.trace.oddities) < MAX_ODDITIES:
             self.trace.oddities.append(Oddity(code, what, self.offset if offset is None else offset))
 
-    def fail(self, what: str) -> NoReturn:
+    def fail(self, what: Message) -> NoReturn:
         """MalformedFile at the current opcode."""
         raise MalformedFile(what, offset=self.offset)
 
@@ -95,7 +96,7 @@ class Machine:
         """Note that the global `value` is used; anything else called is an oddity."""
         if not isinstance(value, Global):
             if how == "called":
-                self.odd("pickle_computed_call", "Something is called that the pickle computed, not named.")
+                self.odd("pickle_computed_call", msg("Something is called that the pickle computed, not named."))
             return
         uses = self.trace.uses
         key = (value.module, value.name)
@@ -109,7 +110,8 @@ class Machine:
         """The stand-in of a global; parts that are not plain strings stay unknown and are an oddity."""
         if not isinstance(module, str) or not isinstance(name, str):
             self.odd(
-                "pickle_computed_global", "A global's name is computed by the pickle instead of being written in it."
+                "pickle_computed_global",
+                msg("A global's name is computed by the pickle instead of being written in it."),
             )
             module = module if isinstance(module, str) else None
             name = name if isinstance(name, str) else None
@@ -148,7 +150,7 @@ class Machine:
     def call(self, maker: Any, args: Any) -> Any:
         """What REDUCE pushes: usually an Instance; copyreg's helpers and getattr on a class are seen through."""
         if not isinstance(args, tuple):
-            self.odd("pickle_type_confusion", "A call's arguments are not a tuple.")
+            self.odd("pickle_type_confusion", msg("A call's arguments are not a tuple."))
         elif isinstance(maker, Global) and args:
             seen_through = self._special(maker, args)
             if seen_through is not None:
@@ -193,7 +195,7 @@ class Machine:
         """An object of a class, without a call of anything but its `__new__`."""
         self.use(maker, "created")
         if not isinstance(maker, Global):
-            self.odd("pickle_computed_call", "An object is made of a class that the pickle computed, not named.")
+            self.odd("pickle_computed_call", msg("An object is made of a class that the pickle computed, not named."))
         return Instance(maker, args, kwargs, "created", self.offset)
 
     def build(self, target: Any, state: Any) -> None:
@@ -203,9 +205,12 @@ class Machine:
             self.use(target.maker, "built")
         elif isinstance(target, Global):
             self.use(target, "called")
-            self.odd("pickle_type_confusion", f"Attributes of {target.path} itself are overwritten.")
+            self.odd("pickle_type_confusion", msg("Attributes of {path} itself are overwritten.", path=target.path))
         else:
-            self.odd("pickle_type_confusion", f"The state of a {type(target).__name__} is set, which has none.")
+            self.odd(
+                "pickle_type_confusion",
+                msg("The state of a {type} is set, which has none.", type=type(target).__name__),
+            )
 
     def set_item(self, target: Any, key: Any, value: Any) -> None:
         """SETITEM(S): one pair into a dictionary or an object that acts as one."""
@@ -219,7 +224,8 @@ class Machine:
             target.pairs[key] = value
         else:
             self.odd(
-                "pickle_type_confusion", f"An item is set on a {type(target).__name__}, which is not a dictionary."
+                "pickle_type_confusion",
+                msg("An item is set on a {type}, which is not a dictionary.", type=type(target).__name__),
             )
 
     def extend(self, target: Any, values: list[Any]) -> None:
@@ -235,7 +241,10 @@ class Machine:
                 target.items = []
             target.items.extend(values)
         else:
-            self.odd("pickle_type_confusion", f"Values are appended to a {type(target).__name__}, which is not a list.")
+            self.odd(
+                "pickle_type_confusion",
+                msg("Values are appended to a {type}, which is not a list.", type=type(target).__name__),
+            )
 
     def _check_key(self, key: Any) -> None:
         """MalformedFile unless `key` can be hashed cheaply."""
@@ -244,11 +253,11 @@ class Machine:
             value = pending.pop()
             seen += 1
             if seen > _KEY_NODES:
-                self.fail("A dictionary key holds too many values.")
+                self.fail(msg("A dictionary key holds too many values."))
             if type(value) is tuple:
                 pending.extend(value[: _KEY_NODES + 1])
             elif isinstance(value, (dict, list, set, bytearray)):
-                self.fail(f"A {type(value).__name__} cannot be a dictionary key.")
+                self.fail(msg("A {type} cannot be a dictionary key.", type=type(value).__name__))
 
 
 _CREATORS = {("copyreg", "_reconstructor"), ("copyreg", "__newobj__"), ("copyreg", "__newobj_ex__")}

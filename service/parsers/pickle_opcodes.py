@@ -14,6 +14,7 @@ from typing import Any
 
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
+from service.language import msg
 from service.parsers.pickle_cursor import Cursor
 from service.parsers.pickle_machine import Calls, Machine, PersistentHook
 from service.parsers.pickle_types import Global, Persistent, Trace
@@ -41,13 +42,14 @@ def run(
         trace.broken = error
     except (IndexError, KeyError):
         trace.broken = MalformedFile(
-            "The pickle takes something from its stack or memo that is not there.", offset=machine.offset
+            msg("The pickle takes something from its stack or memo that is not there."), offset=machine.offset
         )
     except ValueError as error:
-        trace.broken = MalformedFile(f"A pickle argument cannot be decoded: {str(error)[:100]}.", offset=machine.offset)
+        detail = msg("A pickle argument cannot be decoded: {error}.", error=str(error)[:100])
+        trace.broken = MalformedFile(detail, offset=machine.offset)
     trace.end = machine.cursor.position
     if machine.cursor.straddled is not None:
-        what = "An opcode crosses the end of its frame: unpicklers disagree on what follows."
+        what = msg("An opcode crosses the end of its frame: unpicklers disagree on what follows.")
         machine.odd("pickle_frame", what, machine.cursor.straddled)
     return trace
 
@@ -57,13 +59,14 @@ def _loop(machine: Machine, budget: int) -> None:
     for done in range(budget):
         operation = table[cursor.opcode()]
         if operation is None:
-            raise MalformedFile("This is not a pickle opcode.", offset=machine.offset)
+            raise MalformedFile(msg("This is not a pickle opcode."), offset=machine.offset)
         operation(machine)
         if machine.stopped:
             trace.opcodes = done + 1
             return
     trace.opcodes = budget
-    raise LimitExceeded("pickle_opcodes", budget, f"The pickle has more than {budget} opcodes.", offset=machine.offset)
+    detail = msg("The pickle has more than {budget} opcodes.", budget=budget)
+    raise LimitExceeded("pickle_opcodes", budget, detail, offset=machine.offset)
 
 
 # Framing and ends
@@ -72,7 +75,7 @@ def _loop(machine: Machine, budget: int) -> None:
 def _proto(machine: Machine) -> None:
     protocol = machine.cursor.number(1)
     if protocol > HIGHEST_PROTOCOL:
-        machine.fail(f"Pickle protocol {protocol} is not known.")
+        machine.fail(msg("Pickle protocol {protocol} is not known.", protocol=protocol))
 
 
 def _frame(machine: Machine) -> None:
@@ -83,7 +86,8 @@ def _stop(machine: Machine) -> None:
     machine.trace.value = machine.stack.pop()
     machine.stopped = True
     if machine.stack or machine.marks:
-        machine.odd("pickle_leftovers", "Values are left on the stack at the end: they were made, and then hidden.")
+        what = msg("Values are left on the stack at the end: they were made, and then hidden.")
+        machine.odd("pickle_leftovers", what)
 
 
 # Stack and memo
@@ -200,7 +204,7 @@ def _unicode(machine: Machine) -> None:
 def _string(machine: Machine) -> None:
     line = machine.cursor.line().strip()
     if len(line) < 2 or line[:1] not in (b"'", b'"') or line[-1:] != line[:1]:
-        machine.fail("A string of the pickle is not quoted.")
+        machine.fail(msg("A string of the pickle is not quoted."))
     value = codecs.escape_decode(line[1:-1])[0]
     machine.stack.append(_python2_text(value if isinstance(value, bytes) else value.encode()))
 
@@ -236,7 +240,7 @@ def _old_string(length: int) -> Opcode:
 
 
 def _next_buffer(machine: Machine) -> None:
-    machine.fail("The pickle wants a buffer from outside the stream.")
+    machine.fail(msg("The pickle wants a buffer from outside the stream."))
 
 
 def _readonly_buffer(machine: Machine) -> None:
@@ -283,7 +287,7 @@ def _frozenset(machine: Machine) -> None:
 
 def _set_pairs(machine: Machine, target: Any, items: list[Any]) -> None:
     if len(items) % 2:
-        machine.fail("A dictionary is given a key without a value.")
+        machine.fail(msg("A dictionary is given a key without a value."))
     for index in range(0, len(items), 2):
         machine.set_item(target, items[index], items[index + 1])
 
@@ -324,9 +328,8 @@ def _stack_global(machine: Machine) -> None:
 def _extension(length: int) -> Opcode:
     def push(machine: Machine) -> None:
         code = machine.cursor.number(length)
-        machine.odd(
-            "pickle_extension", f"Extension code {code} stands for a global that only the loading program knows."
-        )
+        what = msg("Extension code {code} stands for a global that only the loading program knows.", code=code)
+        machine.odd("pickle_extension", what)
         machine.stack.append(Global(None, f"extension {code}", machine.offset))
 
     return push

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.errors import InputError
+from service.language import Message
 
 How = Literal["called", "created", "built", "referenced"]
 """What a pickle does with a global: calls it, makes an object of the class, sets its state, or only names it."""
@@ -112,7 +113,7 @@ class Oddity:
     """Something no pickler writes: `code` names it, `what` says it in a sentence."""
 
     code: str
-    what: str
+    what: Message
     offset: int
 
 

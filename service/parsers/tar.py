@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from service.errors import InconsistentArchive, LimitExceeded, MalformedFile, TruncatedFile
+from service.language import msg
 from service.plain import text
 from service.source import Source, WindowSource
 from service.tree import Danger
@@ -21,8 +22,14 @@ _REGULAR = (b"0", b"\0", b"7")
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
 _MAX_EXTENSION = 1 << 20
 """Largest extended header (a long name, pax records) that is read."""
-_OTHER_TYPES = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a character device", b"4": "a block device",
-                b"6": "a named pipe", b"S": "a sparse file"}  # fmt: skip
+_OTHER_TYPES = {
+    b"1": msg("The archive holds a hard link, which extracting would create."),
+    b"2": msg("The archive holds a symbolic link, which extracting would create."),
+    b"3": msg("The archive holds a character device, which extracting would create."),
+    b"4": msg("The archive holds a block device, which extracting would create."),
+    b"6": msg("The archive holds a named pipe, which extracting would create."),
+    b"S": msg("The archive holds a sparse file, which extracting would create."),
+}
 _MAX_ANOMALIES = 100
 
 
@@ -87,7 +94,9 @@ def open_tar(source: Source) -> TarArchive:
         if header.type not in _REGULAR:
             continue
         if header.name in members:
-            raise InconsistentArchive("Two members have the same name.", member=text(header.name), offset=header.offset)
+            raise InconsistentArchive(
+                msg("Two members have the same name."), member=text(header.name), offset=header.offset
+            )
         members[header.name] = TarMember(header.name, header.offset, header.size)
     return TarArchive(source, members, tuple(anomalies))
 
@@ -103,7 +112,7 @@ def _entries(source: Source) -> Iterator[_Header]:
         count += 1
         if count > source.meter.limits.archive_entries:
             raise LimitExceeded(
-                "archive_entries", source.meter.limits.archive_entries, "The archive has too many entries."
+                "archive_entries", source.meter.limits.archive_entries, msg("The archive has too many entries.")
             )
         header = _parse(block, offset, override)
         _check_reach(source, header)
@@ -113,12 +122,12 @@ def _entries(source: Source) -> Iterator[_Header]:
             continue
         override = {}
         yield header
-    raise TruncatedFile("The archive ends without its end marker.", offset=offset)
+    raise TruncatedFile(msg("The archive ends without its end marker."), offset=offset)
 
 
 def _parse(block: bytes, offset: int, override: Mapping[str, str]) -> _Header:
     if not _checksum_fits(block):
-        raise MalformedFile("A tar header's checksum is wrong.", offset=offset)
+        raise MalformedFile(msg("A tar header's checksum is wrong."), offset=offset)
     fields = _HEADER.unpack(block)
     name, size, kind, magic, prefix = (
         _text(fields[0]),
@@ -139,7 +148,7 @@ def _parse(block: bytes, offset: int, override: Mapping[str, str]) -> _Header:
 def _check_reach(source: Source, header: _Header) -> None:
     if header.offset + header.size > source.size:
         raise TruncatedFile(
-            f"The member needs {header.size} bytes, but only {source.size - header.offset} follow.",
+            msg("The member needs {size} bytes, but only {n} follow.", size=header.size, n=source.size - header.offset),
             member=text(header.name), offset=header.offset,
         )  # fmt: skip
 
@@ -148,7 +157,7 @@ def _extension(source: Source, header: _Header) -> dict[str, str]:
     """What an extended header says of the next entry."""
     if header.size > _MAX_EXTENSION:
         raise LimitExceeded(
-            "tar_extension_bytes", _MAX_EXTENSION, "An extended tar header is too long.", offset=header.offset
+            "tar_extension_bytes", _MAX_EXTENSION, msg("An extended tar header is too long."), offset=header.offset
         )
     data = source.read_at(header.offset, header.size)
     if header.type == _LONG_NAME:
@@ -163,7 +172,7 @@ def _pax_records(data: bytes, offset: int) -> Iterator[tuple[str, str]]:
         space = data.find(b" ", position, position + 20)
         length = data[position:space] if space > 0 else b""
         if not length.isdigit() or int(length) <= space - position or position + int(length) > len(data):
-            raise MalformedFile("A pax record's length is wrong.", offset=offset + position)
+            raise MalformedFile(msg("A pax record's length is wrong."), offset=offset + position)
         key, _, value = data[space + 1 : position + int(length) - 1].partition(b"=")
         if key in (b"path", b"size"):
             yield key.decode(), value.decode("utf-8", "replace")
@@ -184,13 +193,13 @@ def _number(field: bytes, offset: int) -> int:
     if not digits:
         return 0
     if not digits.isdigit() or any(digit not in b"01234567" for digit in digits):
-        raise MalformedFile("A tar header's size is not a number.", offset=offset)
+        raise MalformedFile(msg("A tar header's size is not a number."), offset=offset)
     return int(digits, 8)
 
 
 def _decimal(value: str, offset: int) -> int:
     if not value.isascii() or not value.isdigit() or len(value) > 20:
-        raise MalformedFile("A pax size is not a number.", offset=offset)
+        raise MalformedFile(msg("A pax size is not a number."), offset=offset)
     return int(value)
 
 
@@ -200,10 +209,10 @@ def _text(field: bytes) -> str:
 
 def _odd(header: _Header) -> Danger | None:
     if header.type in _OTHER_TYPES:
-        what = f"The archive holds {_OTHER_TYPES[header.type]}, which extracting would create."
+        what = _OTHER_TYPES[header.type]
         return Danger(code="archive_link", severity="high", what=what, member=text(header.name), offset=header.offset)
     steps = header.name.replace("\\", "/").split("/")
     if ".." in steps or header.name.startswith(("/", "\\")) or header.name[1:2] == ":":
-        what = "A member's name leads out of the folder it would be extracted to."
+        what = msg("A member's name leads out of the folder it would be extracted to.")
         return Danger(code="archive_path", severity="high", what=what, member=text(header.name), offset=header.offset)
     return None

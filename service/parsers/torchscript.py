@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.language import Message, msg
 from service.tree import Danger
 
 _CLASS = re.compile(r"class (\w+)\((\w+)\):\s*\Z")
@@ -94,14 +95,15 @@ def original_class(qualified: str) -> tuple[str, str | None]:
 
 # What the code could reach
 
-_REACHING: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("torchscript_import", re.compile(r"^\s*(?:import|from)\s+\w", re.MULTILINE), "imports a Python module"),
+_REACHING: tuple[tuple[str, re.Pattern[str], Message], ...] = (
+    ("torchscript_import", re.compile(r"^\s*(?:import|from)\s+\w", re.MULTILINE),
+     msg("The TorchScript code imports a Python module.")),
     ("torchscript_call", re.compile(r"(?<![\w.])(?:__import__|eval|exec|compile|open|getattr_static)\s*\("),
-     "calls a function that runs code or opens a file"),
-    ("torchscript_library", re.compile(r"\bload_library\b"), "loads a native library"),
+     msg("The TorchScript code calls a function that runs code or opens a file.")),
+    ("torchscript_library", re.compile(r"\bload_library\b"), msg("The TorchScript code loads a native library.")),
     ("torchscript_file", re.compile(r"(?:\btorch|\bops\.aten)\.(?:from_file|load|save|hub)\b"),
-     "reads or writes a file"),
-    ("torchscript_python", re.compile(r"\^\w+\("), "calls back into Python"),
+     msg("The TorchScript code reads or writes a file.")),
+    ("torchscript_python", re.compile(r"\^\w+\("), msg("The TorchScript code calls back into Python.")),
 )  # fmt: skip
 _OPERATOR = re.compile(r"\bops\.(\w+)\.(\w+)")
 _KNOWN_OPERATORS = frozenset(
@@ -118,11 +120,14 @@ def dangers_in(code: str, member: str) -> list[Danger]:
     for name, pattern, what in _REACHING:
         hit = pattern.search(bare)
         if hit:
-            found.append(Danger(code=name, severity="high", what=f"The TorchScript code {what}.", member=member,
+            found.append(Danger(code=name, severity="high", what=what, member=member,
                                 offset=hit.start(), detail=code[hit.start() : hit.start() + 200].strip()))  # fmt: skip
     libraries = sorted({hit[1] for hit in _OPERATOR.finditer(bare)} - _KNOWN_OPERATORS)
     for library in libraries[:_MAX_LISTED]:
-        what = f"The TorchScript code uses operators of {library}, which a library of its own must provide."
+        what = msg(
+            "The TorchScript code uses operators of {library}, which a library of its own must provide.",
+            library=library,
+        )
         found.append(
             Danger(code="torchscript_custom_operator", severity="low", what=what, member=member, detail=library)
         )

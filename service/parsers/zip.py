@@ -14,6 +14,7 @@ from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 from service.errors import InconsistentArchive, LimitExceeded, MalformedFile, UnsupportedFeature
+from service.language import msg
 from service.parsers.inflate import InflatedSource
 from service.parsers.zip_directory import END_SIGNATURE, FLAG_ENCRYPTED, Entry, entries, locate_directory
 from service.plain import text
@@ -65,9 +66,9 @@ class ZipArchive:
         if member.method == _DEFLATED:
             return InflatedSource(window, member.size)
         raise UnsupportedFeature(
-            f"The member is compressed by method {member.method}; stored and deflate are read.",
+            msg("The member is compressed by method {method}; stored and deflate are read.", method=member.method),
             member=text(name),
-            hint="Repack the archive with stored or deflated members.",
+            hint=msg("Repack the archive with stored or deflated members."),
         )
 
     def read(self, name: str, limit: int) -> bytes:
@@ -77,7 +78,7 @@ class ZipArchive:
             raise LimitExceeded(
                 "member_bytes",
                 limit,
-                f"The member has {member.size} bytes; {limit} are read at most.",
+                msg("The member has {size} bytes; {limit} are read at most.", size=member.size, limit=limit),
                 value=member.size,
                 member=text(name),
             )
@@ -89,7 +90,9 @@ class ZipArchive:
                     severity="medium",
                     member=text(name),
                     offset=member.offset,
-                    what="The member's checksum is wrong: it was changed after the archive was written, or damaged.",
+                    what=msg(
+                        "The member's checksum is wrong: it was changed after the archive was written, or damaged."
+                    ),
                 )
             )
         return data
@@ -124,7 +127,9 @@ def _read_archive(source: Source) -> ZipArchive:
     members: dict[str, Member] = {}
     for entry in entries(source.read_at(start, size), count, start):
         if entry.name in members:
-            raise InconsistentArchive("Two entries have the same name.", member=text(entry.name), offset=entry.header)
+            raise InconsistentArchive(
+                msg("Two entries have the same name."), member=text(entry.name), offset=entry.header
+            )
         members[entry.name] = _compare_local(source, entry, start)
         anomalies.extend(_odd_entry(entry))
     anomalies.extend(_check_spans(sorted(members.values(), key=lambda member: member.header), start))
@@ -134,11 +139,13 @@ def _read_archive(source: Source) -> ZipArchive:
 def _compare_local(source: Source, entry: Entry, directory: int) -> Member:
     """The member, once its local header says the same as the directory."""
     if entry.header + _LOCAL.size + len(entry.raw_name) > directory:
-        raise MalformedFile("An entry lies outside the archive.", member=text(entry.name), offset=entry.header)
+        raise MalformedFile(msg("An entry lies outside the archive."), member=text(entry.name), offset=entry.header)
     header = source.read_at(entry.header, _LOCAL.size + len(entry.raw_name))
     signature, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack_from(header)
     if signature != LOCAL_SIGNATURE:
-        raise MalformedFile("No entry begins where the directory says.", member=text(entry.name), offset=entry.header)
+        raise MalformedFile(
+            msg("No entry begins where the directory says."), member=text(entry.name), offset=entry.header
+        )
     described = bool(flags & _FLAG_DESCRIPTOR)
     agrees = (
         name_length == len(entry.raw_name)
@@ -151,12 +158,14 @@ def _compare_local(source: Source, entry: Entry, directory: int) -> Member:
     )
     if not agrees:
         raise InconsistentArchive(
-            "The entry's own header contradicts the archive's directory.", member=text(entry.name), offset=entry.header
+            msg("The entry's own header contradicts the archive's directory."),
+            member=text(entry.name),
+            offset=entry.header,
         )
     offset = entry.header + _LOCAL.size + name_length + extra_length
     if offset + entry.compressed > directory or (entry.method == _STORED and entry.compressed != entry.size):
         raise InconsistentArchive(
-            "The entry's sizes do not fit the archive.", member=text(entry.name), offset=entry.header
+            msg("The entry's sizes do not fit the archive."), member=text(entry.name), offset=entry.header
         )
     return Member(
         name=entry.name,
@@ -180,10 +189,10 @@ def _check_spans(ordered: list[Member], directory: int) -> Iterator[Danger]:
     for member in ordered:
         if member.header < reached:
             raise InconsistentArchive(
-                "Two entries share the same bytes.", member=text(member.name), offset=member.header
+                msg("Two entries share the same bytes."), member=text(member.name), offset=member.header
             )
         if reached == 0 and member.header:
-            raise InconsistentArchive("Something was put before the archive's first entry.", offset=0)
+            raise InconsistentArchive(msg("Something was put before the archive's first entry."), offset=0)
         yield from _gap(reached, member.header)
         reached = member.offset + member.compressed
     yield from _gap(reached, directory)
@@ -196,7 +205,7 @@ def _gap(reached: int, following: int) -> Iterator[Danger]:
             severity="low",
             offset=reached,
             detail=f"{following - reached} bytes",
-            what="Bytes between the archive's entries belong to none of them.",
+            what=msg("Bytes between the archive's entries belong to none of them."),
         )
 
 
@@ -209,7 +218,7 @@ def _odd_entry(entry: Entry) -> Iterator[Danger]:
             severity="high",
             member=text(name),
             offset=entry.header,
-            what="The entry's name would leave the folder that a careless program unpacks it into.",
+            what=msg("The entry's name would leave the folder that a careless program unpacks it into."),
             reference="CWE-22",
         )
     if entry.mode & _UNIX_TYPE_MASK == _UNIX_SYMLINK:
@@ -218,6 +227,6 @@ def _odd_entry(entry: Entry) -> Iterator[Danger]:
             severity="high",
             member=text(name),
             offset=entry.header,
-            what="The entry is a symbolic link, which a careless program would follow.",
+            what=msg("The entry is a symbolic link, which a careless program would follow."),
             reference="CWE-59",
         )

@@ -16,6 +16,7 @@ from service.errors import (
     TruncatedFile,
     UnsupportedFeature,
 )
+from service.language import msg
 from service.plain import text
 from service.source import Source
 from service.tree import Frozen
@@ -68,12 +69,14 @@ def locate_directory(source: Source) -> tuple[int, int, int]:
     if end >= _LOCATOR.size and source.read_at(end - _LOCATOR.size, 4) == _LOCATOR_SIGNATURE:
         here, count, size, start, disk, start_disk, boundary = _read_end64(source, end - _LOCATOR.size)
     elif 0xFFFF in (here, count) or 0xFFFFFFFF in (size, start):
-        raise MalformedFile("The archive's end record refers to a zip64 record that is not there.", offset=end)
+        raise MalformedFile(msg("The archive's end record refers to a zip64 record that is not there."), offset=end)
     if disk or start_disk or here != count:
-        raise UnsupportedFeature("The archive is split over several disks.", offset=end)
+        raise UnsupportedFeature(msg("The archive is split over several disks."), offset=end)
     if start + size != boundary:
         raise InconsistentArchive(
-            "The directory is not where the end record says: something was put before, inside or after the archive.",
+            msg(
+                "The directory is not where the end record says: something was put before, inside or after the archive."
+            ),
             offset=end,
         )
     _check_counts(source, count, size)
@@ -87,16 +90,16 @@ def _find_end(tail: bytes) -> int:
         if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[7] == len(tail):
             return at
         at = tail.rfind(END_SIGNATURE, 0, at)
-    raise TruncatedFile("The zip archive has no end record: its last part is missing, or something follows it.")
+    raise TruncatedFile(msg("The zip archive has no end record: its last part is missing, or something follows it."))
 
 
 def _read_end64(source: Source, locator: int) -> tuple[int, int, int, int, int, int, int]:
     _, end_disk, at, _ = _LOCATOR.unpack(source.read_at(locator, _LOCATOR.size))
     if at + _END64.size > locator:
-        raise MalformedFile("The zip64 end record lies outside the archive.", offset=locator)
+        raise MalformedFile(msg("The zip64 end record lies outside the archive."), offset=locator)
     signature, length, _, _, disk, start_disk, here, count, size, start = _END64.unpack(source.read_at(at, _END64.size))
     if signature != _END64_SIGNATURE or at + length + 12 != locator:
-        raise InconsistentArchive("The zip64 end record is not where its locator says.", offset=locator)
+        raise InconsistentArchive(msg("The zip64 end record is not where its locator says."), offset=locator)
     return here, count, size, start, disk or end_disk, start_disk, at
 
 
@@ -104,10 +107,15 @@ def _check_counts(source: Source, count: int, size: int) -> None:
     allowed = source.meter.limits.archive_entries
     if count > allowed:
         raise LimitExceeded(
-            "archive_entries", allowed, f"The archive has {count} entries; {allowed} are read at most.", value=count
+            "archive_entries",
+            allowed,
+            msg("The archive has {count} entries; {allowed} are read at most.", count=count, allowed=allowed),
+            value=count,
         )
     if size > _MAX_DIRECTORY_BYTES or size < count * _CENTRAL.size:
-        raise MalformedFile(f"The archive's directory cannot hold {count} entries in {size} bytes.")
+        raise MalformedFile(
+            msg("The archive's directory cannot hold {count} entries in {size} bytes.", count=count, size=size)
+        )
 
 
 def entries(directory: bytes, count: int, start: int) -> Iterator[Entry]:
@@ -115,11 +123,13 @@ def entries(directory: bytes, count: int, start: int) -> Iterator[Entry]:
     at = 0
     for _ in range(count):
         if directory[at : at + 4] != _CENTRAL_SIGNATURE or at + _CENTRAL.size > len(directory):
-            raise MalformedFile("The archive's directory is broken.", offset=start + at)
+            raise MalformedFile(msg("The archive's directory is broken."), offset=start + at)
         entry, at = _entry(directory, at, start)
         yield entry
     if at != len(directory):
-        raise InconsistentArchive("The archive's directory holds more than its end record counts.", offset=start + at)
+        raise InconsistentArchive(
+            msg("The archive's directory holds more than its end record counts."), offset=start + at
+        )
 
 
 def _entry(directory: bytes, at: int, start: int) -> tuple[Entry, int]:
@@ -147,16 +157,16 @@ def _entry(directory: bytes, at: int, start: int) -> tuple[Entry, int]:
     extra_at = name_at + name_length
     following = extra_at + extra_length + comment_length
     if following > len(directory):
-        raise MalformedFile("A directory entry reaches past the directory's end.", offset=start + at)
+        raise MalformedFile(msg("A directory entry reaches past the directory's end."), offset=start + at)
     raw_name = directory[name_at:extra_at]
     size, compressed, header, disk = _widen(
         directory[extra_at : extra_at + extra_length], (size, compressed, header, disk), start + at
     )
     name = _decode_name(raw_name, flags)
     if flags & FLAG_ENCRYPTED:
-        raise EncryptedFile("The archive is encrypted.", member=text(name), offset=start + at)
+        raise EncryptedFile(msg("The archive is encrypted."), member=text(name), offset=start + at)
     if disk:
-        raise UnsupportedFeature("The archive is split over several disks.", member=text(name))
+        raise UnsupportedFeature(msg("The archive is split over several disks."), member=text(name))
     entry = Entry(
         name=name,
         raw_name=raw_name,
@@ -184,7 +194,7 @@ def _widen(extra: bytes, fields: tuple[int, int, int, int], offset: int) -> tupl
             return narrow
         at = next(values, None)
         if at is None or at + 8 > len(wide):
-            raise MalformedFile("An entry's zip64 sizes are missing.", offset=offset)
+            raise MalformedFile(msg("An entry's zip64 sizes are missing."), offset=offset)
         return int(struct.unpack_from("<Q", wide, at)[0])
 
     size, compressed, header = take(size, 0xFFFFFFFF), take(compressed, 0xFFFFFFFF), take(header, 0xFFFFFFFF)

@@ -15,11 +15,12 @@ from service.catalog.keras_stored import read_names
 from service.config import Limits
 from service.errors import MalformedFile
 from service.formats import Format, Upload
+from service.language import msg
 from service.parsers.hdf5 import Group, Hdf5, peek_hdf5, read_hdf5
 from service.parsers.hdf5_attributes import text_of
 from service.parsers.hdf5_pages import find_hdf5
 from service.parsers.json_text import parse_object
-from service.plain import text
+from service.plain import output_tags, text
 from service.source import Source
 from service.tree import Danger, Model, ModelInfo, Weight
 
@@ -51,7 +52,7 @@ def read(upload: Upload) -> Model:
     """The model in a legacy file. Raises InputError."""
     source = upload.single
     if source is None:
-        raise MalformedFile("A legacy Keras model is a single file.")
+        raise MalformedFile(msg("A legacy Keras model is a single file."))
     return _model(read_hdf5(source), source, upload.limits)
 
 
@@ -110,5 +111,8 @@ def _info(root: Group, weights: Group, spec: Spec | None) -> ModelInfo:
         type=spec.class_name if spec is not None else None,
         format_version="model" if spec is not None else "weights",
         framework_version=text(version, 64) if version else None,
-        tags={"backend": text(backend, 64)} if backend else {},
+        tags={
+            **({"backend": text(backend, 64)} if backend else {}),
+            **output_tags(found.layer for found in (spec.outputs if spec is not None else ())),
+        },
     )

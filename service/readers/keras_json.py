@@ -10,6 +10,7 @@ from typing import Any
 
 from service.errors import InvalidSpec
 from service.formats import BuildRequest, Format, Upload
+from service.language import msg
 from service.readers import spec_json
 
 FORMAT = Format(
@@ -38,7 +39,7 @@ def read(upload: Upload) -> BuildRequest:
     """The architecture for the Keras builder. Raises MalformedJson, LimitExceeded or InvalidSpec."""
     envelope = _envelope(spec_json.load(upload))
     if envelope is None:
-        raise InvalidSpec("This JSON is not the architecture of a Keras model.")
+        raise InvalidSpec(msg("This JSON is not the architecture of a Keras model."))
     return BuildRequest(kind="keras", dialect="keras_config", spec=envelope)
 
 

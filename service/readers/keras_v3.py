@@ -16,10 +16,11 @@ from service.catalog.keras_security import Scan
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
 from service.formats import Format, Upload
+from service.language import Message, msg
 from service.parsers.hdf5 import Hdf5, read_hdf5
 from service.parsers.json_text import parse_object
 from service.parsers.zip import is_zip, open_zip
-from service.plain import text
+from service.plain import output_tags, text
 from service.source import Source, head
 from service.tree import Danger, Model, ModelInfo
 
@@ -73,7 +74,7 @@ class _Folder:
     def read(self, name: str, limit: int) -> bytes:
         source = self._parts[name]
         if source.size > limit:
-            raise LimitExceeded("json_bytes", limit, "The file is too large to be a configuration.", member=name)
+            raise LimitExceeded("json_bytes", limit, msg("The file is too large to be a configuration."), member=name)
         return source.read_at(0, source.size)
 
 
@@ -124,7 +125,7 @@ def _model(files: Files, anomalies: tuple[Danger, ...], limits: Limits) -> Model
 
 def _json(files: Files, name: str, limits: Limits) -> dict[str, Any]:
     if name not in files.names:
-        raise MalformedFile(f"The archive has no {name}.", member=name)
+        raise MalformedFile(msg("The archive has no {name}.", name=name), member=name)
     data = files.read(name, limits.json_bytes)
     return parse_object(data, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=name)
 
@@ -144,12 +145,15 @@ def _parts(spec: Spec, weights: Hdf5 | None, compiled: dict[str, Any] | None, li
     return from_object_tree(spec, weights.root, compiled, WEIGHTS, limits)
 
 
-def _npz_note(files: Files) -> tuple[str, ...]:
+def _npz_note(files: Files) -> tuple[Message, ...]:
     """Keras writes its npz weights as pickled dictionaries: nothing in them can be read without running them."""
     if NPZ_WEIGHTS not in files.names:
         return ()
     return (
-        f"{NPZ_WEIGHTS} holds pickled objects, which are never opened here. Save the model again with HDF5 weights.",
+        msg(
+            "{npz_weights} holds pickled objects, which are never opened here. Save the model again with HDF5 weights.",
+            npz_weights=NPZ_WEIGHTS,
+        ),
     )
 
 
@@ -159,6 +163,7 @@ def _within(dangers: tuple[Danger, ...]) -> tuple[Danger, ...]:
 
 def _info(spec: Spec, metadata: dict[str, Any], names: tuple[str, ...]) -> ModelInfo:
     version, saved = metadata.get("keras_version"), metadata.get("date_saved")
+    tags = {"date_saved": text(saved, 64)} if isinstance(saved, str) else {}
     return ModelInfo(
         format=FORMAT.id,
         framework="keras",
@@ -167,5 +172,5 @@ def _info(spec: Spec, metadata: dict[str, Any], names: tuple[str, ...]) -> Model
         format_version="3",
         framework_version=text(version, 64) if isinstance(version, str) else None,
         members=tuple(text(name, 200) for name in names[:_MEMBERS_KEPT]),
-        tags={"date_saved": text(saved, 64)} if isinstance(saved, str) else {},
+        tags={**tags, **output_tags(found.layer for found in spec.outputs)},
     )

@@ -10,6 +10,7 @@ from service.catalog.keras_objects import group_name
 from service.catalog.keras_shelf import CONTAINERS
 from service.errors import InputError, MalformedFile
 from service.formats import Format, Upload
+from service.language import Message, msg
 from service.parsers.hdf5 import Hdf5, merge, peek_hdf5, read_hdf5
 from service.parsers.hdf5_pages import find_hdf5
 from service.parsers.json_text import parse_object
@@ -57,7 +58,9 @@ def _sharded(upload: Upload) -> Model:
     files = [(name, _read_shard(upload.parts[name], name)) for name in names]
     whole = merge([file for _, file in files])
     parts = from_object_tree(None, whole.root, None, None, upload.limits)
-    notes = tuple(f"The shard {name} was not uploaded: its weights are missing here." for name in missing)
+    notes = tuple(
+        msg("The shard {name} was not uploaded: its weights are missing here.", name=name) for name in missing
+    )
     return _model(whole, parts, tuple(names), notes)
 
 
@@ -82,7 +85,7 @@ def _missing(upload: Upload, names: list[str]) -> list[str]:
     )
     weight_map = document.get("weight_map")
     if not isinstance(weight_map, dict):
-        raise MalformedFile("The map of shards has no object weight_map.", member=map_name)
+        raise MalformedFile(msg("The map of shards has no object weight_map."), member=map_name)
     wanted: dict[str, None] = {}
     for value in weight_map.values():
         wanted.update(dict.fromkeys(str(item) for item in (value if isinstance(value, list) else [value])))
@@ -102,7 +105,7 @@ def _shards(upload: Upload) -> list[str]:
     return sorted(name for name, source in upload.parts.items() if find_hdf5(source) is not None)
 
 
-def _model(file: Hdf5, parts: Parts, members: tuple[str, ...], notes: tuple[str, ...] = ()) -> Model:
+def _model(file: Hdf5, parts: Parts, members: tuple[str, ...], notes: tuple[Message, ...] = ()) -> Model:
     return Model(
         info=ModelInfo(
             format=FORMAT.id, framework="keras", format_version="3", members=members, name=group_name(file.root)

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from service.errors import InvalidSpec
 from service.formats import BuildRequest, Format, Upload
+from service.language import msg
 from service.readers import spec_json
 
 FORMAT = Format(
@@ -38,11 +39,11 @@ def read(upload: Upload) -> BuildRequest:
     """The spec for the builder of its framework. Raises MalformedJson, LimitExceeded or InvalidSpec."""
     document = spec_json.load(upload)
     if not isinstance(document, dict):
-        raise InvalidSpec("A layer list is a JSON object.")
+        raise InvalidSpec(msg("A layer list is a JSON object."))
     framework = document.get("framework")
     if framework not in FRAMEWORKS:
         wanted = " or ".join(f'"{name}"' for name in FRAMEWORKS)
-        raise InvalidSpec(f"framework must be {wanted}.", pointer="framework")
+        raise InvalidSpec(msg("framework must be {wanted}.", wanted=wanted), pointer="framework")
     return BuildRequest(kind=cast("Literal['keras', 'torch']", framework), dialect="layer_list", spec=document)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from service.config import Limits
 from service.errors import InputError, InvalidSpec, LimitExceeded
 from service.formats import HEAD_BYTES, Upload
+from service.language import msg
 from service.parsers import json_text
 from service.source import head
 
@@ -61,7 +62,11 @@ def load(upload: Upload) -> Any:
         raise LimitExceeded(
             "spec_layers",
             upload.limits.spec_layers,
-            f"The spec lists {layers} layers; {upload.limits.spec_layers} are built at most.",
+            msg(
+                "The spec lists {layers} layers; {spec_layers} are built at most.",
+                layers=layers,
+                spec_layers=upload.limits.spec_layers,
+            ),
             value=layers,
         )
     return document
@@ -100,13 +105,17 @@ def _items(value: Any) -> Iterator[tuple[str | int, Any]]:
 
 def _parse(upload: Upload) -> Any:
     if upload.single is None:
-        raise InvalidSpec("A spec is one JSON document; several files were sent.")
+        raise InvalidSpec(msg("A spec is one JSON document; several files were sent."))
     limits = upload.limits
     if upload.single.size > limits.spec_bytes:
         raise LimitExceeded(
             "spec_bytes",
             limits.spec_bytes,
-            f"The spec has {upload.single.size} bytes; {limits.spec_bytes} are read at most.",
+            msg(
+                "The spec has {size} bytes; {spec_bytes} are read at most.",
+                size=upload.single.size,
+                spec_bytes=limits.spec_bytes,
+            ),
             value=upload.single.size,
         )
     data = head(upload.single, limits.spec_bytes)
@@ -116,11 +125,11 @@ def _parse(upload: Upload) -> Any:
 def _check_number(path: list[str | int], value: float, limits: Limits) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         pointer = pointer_text(path)
-        raise InvalidSpec(f"{pointer} is not a finite number.", pointer=pointer)
+        raise InvalidSpec(msg("{pointer} is not a finite number.", pointer=pointer), pointer=pointer)
     if isinstance(value, int) and abs(value) > limits.dimension:
         pointer = pointer_text(path)
         raise InvalidSpec(
-            f"{pointer} is larger than any size can be ({limits.dimension}).",
+            msg("{pointer} is larger than any size can be ({dimension}).", pointer=pointer, dimension=limits.dimension),
             pointer=pointer,
             maximum=limits.dimension,
         )

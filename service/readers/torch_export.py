@@ -26,6 +26,7 @@ from service.catalog.torch_weights import Place, Weigher
 from service.config import Limits
 from service.errors import InputError, MalformedFile
 from service.formats import Format, Upload
+from service.language import msg
 from service.parsers.json_text import parse_object
 from service.parsers.pickle_opcodes import run
 from service.parsers.zip import ZipArchive, is_zip, open_zip
@@ -124,7 +125,7 @@ def read(upload: Upload) -> Model:
     """
     source = upload.single
     if source is None:
-        raise MalformedFile("An exported program is a single file.")
+        raise MalformedFile(msg("An exported program is a single file."))
     found = open_zip(source)
     archive = _Archive(found, upload.limits, [*found.anomalies], {})
     archive.dangers.extend(_native(found))
@@ -194,7 +195,7 @@ def _stored(archive: _Archive, prefix: str, name: str, program: Mapping[str, Any
 def _entry(archive: _Archive, folder: str, entry: Any, meta: Mapping[str, Any] | None) -> Tensor | None:
     """A weight from its payload's meta data; None for a custom object."""
     if not isinstance(entry, dict) or not isinstance(entry.get("path_name"), str):
-        raise MalformedFile("A weight of the program names no payload.", member=text(folder))
+        raise MalformedFile(msg("A weight of the program names no payload."), member=text(folder))
     member = f"{folder}{entry['path_name']}"
     if entry.get("use_pickle"):
         _scan(archive, member)
@@ -220,12 +221,14 @@ def _tensor(stored: Mapping[str, Any], storage: Storage, meta: Mapping[str, Any]
     try:
         return view(storage, start if start is not None else 0, shape, steps, requires_grad=flag, dtype=dtype)
     except ValueError as error:
-        raise MalformedFile(f"A weight's description cannot be: {error}.", member=text(str(storage.key))) from None
+        raise MalformedFile(
+            msg("A weight's description cannot be: {error}.", error=error), member=text(str(storage.key))
+        ) from None
 
 
 def _fixed(shape: Shape | None) -> tuple[int, ...]:
     if shape is None or any(size is None for size in shape):
-        raise MalformedFile("A weight's sizes are not numbers.")
+        raise MalformedFile(msg("A weight's sizes are not numbers."))
     return tuple(size for size in shape if size is not None)
 
 
@@ -297,4 +300,4 @@ def _native(archive: ZipArchive) -> Iterator[Danger]:
             compiled = archive.members[name].method == 0 and archive.open(name).read_at(0, 4) == _ELF
         if compiled:
             yield Danger(code="native_library", severity="high", member=text(name),
-                         what="The archive holds compiled code, which loading it would run.")  # fmt: skip
+                         what=msg("The archive holds compiled code, which loading it would run."))  # fmt: skip

@@ -10,6 +10,7 @@ from service.catalog.torch_values import describe, mapping_of
 from service.catalog.torch_weights import Place, Weigher
 from service.errors import MalformedFile
 from service.formats import Format, Upload
+from service.language import msg
 from service.source import head
 from service.tree import Danger, Model, ModelInfo
 
@@ -39,7 +40,7 @@ def read(upload: Upload) -> Model:
     """
     source = upload.single
     if source is None:
-        raise MalformedFile("A PyTorch file is a single file.")
+        raise MalformedFile(msg("A PyTorch file is a single file."))
     limits = upload.limits
     stream = open_stream(source, limits)
     dangers = [danger for trace in stream.traces for danger in dangers_of(trace, source, limits, None)]

@@ -17,6 +17,7 @@ from service.catalog.torch_values import bytes_of
 from service.catalog.torch_weights import Place, Weigher
 from service.errors import MalformedFile
 from service.formats import Format, Upload
+from service.language import msg
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Blob
 from service.source import BytesSource, Source, WindowSource, head
@@ -64,7 +65,7 @@ def read(upload: Upload) -> Model:
     """
     source = upload.single
     if source is None:
-        raise MalformedFile("A pickle is a single file.")
+        raise MalformedFile(msg("A pickle is a single file."))
     limits = upload.limits
     trace = run(source, 0, limits, persistent, {"torch.storage._load_from_bytes": _Storages(source)})
     dangers = dangers_of(trace, source, limits, None)

@@ -23,6 +23,7 @@ from service.catalog.torch_weights import Place, Weigher
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
 from service.formats import Format, Upload
+from service.language import msg
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Global, Persistent, Trace
 from service.parsers.tar import TarArchive, is_tar, open_tar
@@ -73,7 +74,7 @@ def read(upload: Upload) -> Model:
     """
     source = upload.single
     if source is None:
-        raise MalformedFile("A PyTorch file is a single file.")
+        raise MalformedFile(msg("A PyTorch file is a single file."))
     archive, limits = open_tar(source), upload.limits
     objects = _Objects()
     broken = _load_objects(archive, objects, limits)
@@ -117,9 +118,9 @@ def _pickle(source: Source, offset: int, objects: _Objects, limits: Limits, memb
 
 def _count(value: Any, limits: Limits) -> int:
     if type(value) is not int or value < 0:
-        raise MalformedFile("A count is expected here.", offset=0)
+        raise MalformedFile(msg("A count is expected here."), offset=0)
     if value > limits.weights:
-        raise LimitExceeded("weights", limits.weights, f"The file holds {value} tensors.", value=value)
+        raise LimitExceeded("weights", limits.weights, msg("The file holds {value} tensors.", value=value), value=value)
     return value
 
 
@@ -127,7 +128,7 @@ def _triple(trace: Trace, start: int) -> tuple[int, Any, Global | None]:
     """(key, second, class) of a storage or tensor record."""
     value = trace.value
     if not isinstance(value, tuple) or len(value) != 3 or type(value[0]) is not int:
-        raise MalformedFile("A record of a key, a place and a class is expected here.", offset=start)
+        raise MalformedFile(msg("A record of a key, a place and a class is expected here."), offset=start)
     return value[0], value[1], value[2] if isinstance(value[2], Global) else None
 
 
@@ -141,7 +142,7 @@ def _load_storages(source: Source, objects: _Objects, limits: Limits) -> None:
         count = int.from_bytes(source.read_at(trace.end, 8), "little", signed=True)
         length = stored_bytes(dtype, count) if count >= 0 else None
         if length is None:
-            raise MalformedFile("A storage's class or element count is not known.", offset=trace.end)
+            raise MalformedFile(msg("A storage's class or element count is not known."), offset=trace.end)
         objects.found[key] = Storage(str(key), dtype, count, device if isinstance(device, str) else None)
         objects.places[str(key)] = Place("storages", trace.end + 8, length)
         offset = trace.end + 8 + length
@@ -157,10 +158,10 @@ def _load_windows(trace: Trace, objects: _Objects) -> None:
             or len(window) != 4
             or not all(type(part) is int and part >= 0 for part in window)
         ):
-            raise MalformedFile("A window onto a storage is not described by four numbers.", offset=trace.end)
+            raise MalformedFile(msg("A window onto a storage is not described by four numbers."), offset=trace.end)
         root = objects.found.get(window[1])
         if not isinstance(root, Storage):
-            raise MalformedFile("A window refers to a storage that is not there.", offset=trace.end)
+            raise MalformedFile(msg("A window refers to a storage that is not there."), offset=trace.end)
         objects.found[window[0]] = Storage(root.key, root.dtype, root.count, root.device, window[2])
 
 
@@ -172,7 +173,7 @@ def _load_tensors(source: Source, objects: _Objects, limits: Limits) -> None:
         key, storage_key, _kind = _triple(trace, offset)
         storage = objects.found.get(storage_key) if type(storage_key) is int else None
         if not isinstance(storage, Storage):
-            raise MalformedFile("A tensor refers to a storage that is not there.", offset=offset)
+            raise MalformedFile(msg("A tensor refers to a storage that is not there."), offset=offset)
         objects.found[key], offset = _tensor(source, trace.end, storage)
 
 
@@ -180,12 +181,12 @@ def _tensor(source: Source, offset: int, storage: Storage) -> tuple[Tensor, int]
     """The tensor whose rank stands at `offset`, and where it ends."""
     rank = int.from_bytes(source.read_at(offset, 4), "little", signed=True)
     if not 0 <= rank <= MAX_RANK:
-        raise MalformedFile(f"A tensor has {rank} axes.", offset=offset)
+        raise MalformedFile(msg("A tensor has {rank} axes.", rank=rank), offset=offset)
     numbers = struct.unpack(f"<{2 * rank + 1}q", source.read_at(offset + 8, 16 * rank + 8))
     try:
         made = view(storage, numbers[-1], numbers[:rank], numbers[rank:-1], requires_grad=None)
     except ValueError as error:
-        raise MalformedFile(f"A tensor's description cannot be: {error}.", offset=offset) from None
+        raise MalformedFile(msg("A tensor's description cannot be: {error}.", error=error), offset=offset) from None
     return made, offset + 16 * rank + 16
 
 
@@ -195,5 +196,5 @@ def _persistent(objects: _Objects, key: Any, offset: int) -> Any:
         return key[0] if key else Persistent(key, offset)
     number = int(key) if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20 else key
     if type(number) is not int or number not in objects.found:
-        raise MalformedFile("The pickle refers to an object that is not in the file.", offset=offset)
+        raise MalformedFile(msg("The pickle refers to an object that is not in the file."), offset=offset)
     return objects.found[number]

@@ -11,6 +11,7 @@ from service.catalog.torch_storage import Storage, persistent
 from service.catalog.torch_weights import Place, Weigher
 from service.errors import InputError, MalformedFile
 from service.formats import Format, Upload
+from service.language import msg
 from service.parsers.pickle_opcodes import run
 from service.parsers.zip import ZipArchive, is_zip, open_zip
 from service.plain import text
@@ -59,11 +60,11 @@ def read(upload: Upload) -> Model:
     """
     source = upload.single
     if source is None:
-        raise MalformedFile("A PyTorch file is a single file.")
+        raise MalformedFile(msg("A PyTorch file is a single file."))
     archive = open_zip(source)
     prefix = _prefix(archive)
     if prefix is None:
-        raise MalformedFile("The archive holds no data.pkl.")
+        raise MalformedFile(msg("The archive holds no data.pkl."))
     member = f"{prefix}data.pkl"
     pickle = _open(archive, member)
     limits = upload.limits

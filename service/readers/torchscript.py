@@ -18,6 +18,7 @@ from service.catalog.torch_weights import Label, Place, Weigher
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
 from service.formats import Format, Upload
+from service.language import msg
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Instance, Trace
 from service.parsers.torchscript import ScriptClass, dangers_in, module_name, original_class, parse_classes
@@ -46,7 +47,7 @@ _CALLS = {
     for name in ("build_intlist", "build_tensorlist", "build_doublelist", "build_boollist", "restore_type_tag")
 }
 """Calls by which TorchScript tags plain lists and dictionaries with a type."""
-FROZEN_NOTE = (
+FROZEN_NOTE = msg(
     "The model was frozen: its weights became constants of the code, so their names and layers are gone. They are "
     "listed as CONSTANTS in the order the code numbers them; normalisations may be folded into them."
 )
@@ -115,11 +116,11 @@ def read(upload: Upload) -> Model:
     """
     source = upload.single
     if source is None:
-        raise MalformedFile("A TorchScript file is a single file.")
+        raise MalformedFile(msg("A TorchScript file is a single file."))
     found = open_zip(source)
     prefix = _prefix(found)
     if prefix is None:
-        raise MalformedFile("The archive holds no data.pkl beside a constants.pkl.")
+        raise MalformedFile(msg("The archive holds no data.pkl beside a constants.pkl."))
     archive = _Archive(found, prefix, upload.limits, [])
     classes = _classes(archive)
     root, constants = archive.pickle("data.pkl"), archive.pickle("constants.pkl")
@@ -148,7 +149,7 @@ def _classes(archive: _Archive) -> dict[str, ScriptClass]:
         left -= archive.zip.members[name].size
         if left < 0:
             raise LimitExceeded(
-                "code_bytes", _MAX_CODE, "The archive holds more TorchScript code than is read.", member=text(name)
+                "code_bytes", _MAX_CODE, msg("The archive holds more TorchScript code than is read."), member=text(name)
             )
         code = archive.zip.read(name, _MAX_CODE).decode("utf-8", "replace")
         archive.dangers.extend(dangers_in(code, text(name)))
@@ -169,7 +170,7 @@ def _describe(
 
     parts = look(root)
     if parts is None:
-        raise MalformedFile("data.pkl does not hold a module.")
+        raise MalformedFile(msg("data.pkl does not hold a module."))
     found.type = None if parts.type is None else text(parts.type)
     found.layers = layers_of(root, weigher, limits, look=look)
     frozen = not any(weight.group in ("trainable", "frozen") for layer in found.layers for weight in layer.weights)

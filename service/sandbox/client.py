@@ -15,9 +15,10 @@ from pathlib import Path
 
 from service import tree, wire
 from service.errors import FrameworkMissing, LimitExceeded, Overloaded, WorkerUnavailable
+from service.language import msg
 from service.sandbox import exchange, state
 from service.sandbox.exchange import ConnectionLost, Exchange
-from service.sandbox.kinds import KINDS, how_to_install
+from service.sandbox.kinds import KINDS, install_command
 from service.sandbox.state import KindState
 from service.tree import Frozen
 
@@ -50,24 +51,26 @@ class Sandbox:
         descriptors: Sequence[int],
         *,
         cancelled: Callable[[], bool] | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> Outcome:
         """Run `task` in a confined child of `kind`, which gets `descriptors` (read-only files) and nothing else.
 
         Raises the error that the child answered (InputError), a WorkerError if it gave no answer, WorkerCancelled
         once `cancelled()` is true, FrameworkMissing, WorkerUnavailable or Overloaded. `cancelled` is asked about
-        twenty times a second.
+        twenty times a second; `progress` hears what share of its values a child says to have read, 0 to 1.
         """
         self._require_installed(kind)
         _check_descriptors(task, descriptors)
         data = wire.encode(task)
         if len(data) > wire.TASK_BYTES:
-            raise LimitExceeded("task_bytes", wire.TASK_BYTES, "The names of the files together are too long.")
+            raise LimitExceeded("task_bytes", wire.TASK_BYTES, msg("The names of the files together are too long."))
         for _ in range(_ATTEMPTS):
             try:
-                return self._attempt(kind, task, data, descriptors, cancelled)
+                talk = Exchange(self._connect(kind), cancelled, progress)
+                return self._attempt(kind, task, data, descriptors, talk)
             except ConnectionLost:
                 continue
-        raise WorkerUnavailable(f"The warm process of kind {kind} died twice during this task.")
+        raise WorkerUnavailable(msg("The warm process of kind {kind} died twice during this task.", kind=kind))
 
     def states(self) -> dict[str, KindState]:
         """Every kind and how it stands; all at rest where no supervisor lives."""
@@ -78,20 +81,12 @@ class Sandbox:
         known = self.states()[kind]
         return tree.Confinement(confined=known.confined, layers=known.layers)
 
-    def _attempt(
-        self,
-        kind: str,
-        task: wire.Task,
-        data: bytes,
-        descriptors: Sequence[int],
-        cancelled: Callable[[], bool] | None,
-    ) -> Outcome:
-        seconds = task.limits.build_seconds if task.work == "build" else task.limits.seconds
+    def _attempt(self, kind: str, task: wire.Task, data: bytes, descriptors: Sequence[int], talk: Exchange) -> Outcome:
         start = time.monotonic()
-        with Exchange(self._connect(kind), cancelled) as talk:
+        with talk:
             talk.send(data, descriptors)
             talk.wait_for_child(_START_SECONDS, lambda: self._hopeless(kind))
-            untrusted_answer, ended = talk.collect(seconds, task.limits.answer_bytes)
+            untrusted_answer, ended = talk.collect(task.seconds, task.limits.answer_bytes)
         answer = exchange.judge(untrusted_answer, ended)
         return Outcome(answer=answer, peak_memory_bytes=ended.peak_memory_bytes, seconds=time.monotonic() - start)
 
@@ -103,10 +98,10 @@ class Sandbox:
                 connection.connect(address)
         except BlockingIOError:
             connection.close()
-            raise Overloaded("Too many analyses wait for a worker.") from None
+            raise Overloaded(msg("Too many analyses wait for a worker.")) from None
         except OSError as error:
             connection.close()
-            raise WorkerUnavailable(f"The warm process of kind {kind} is not there.") from error
+            raise WorkerUnavailable(msg("The warm process of kind {kind} is not there.", kind=kind)) from error
         return connection
 
     def _hopeless(self, kind: str) -> str | None:
@@ -117,16 +112,16 @@ class Sandbox:
     def _require_installed(self, kind: str) -> None:
         known = state.read(self._runtime_dir).get(kind)
         if known is None:
-            raise WorkerUnavailable(f"The warm process of kind {kind} is not there.")
+            raise WorkerUnavailable(msg("The warm process of kind {kind} is not there.", kind=kind))
         if not known.installed:
-            raise FrameworkMissing(f"This needs the {kind} worker, which is not installed.", hint=how_to_install(kind))
+            detail = msg("This needs the {kind} worker, which is not installed.", kind=kind)
+            raise FrameworkMissing(detail, hint=msg("Install it with: {command}", command=install_command(kind)))
 
 
 def _check_descriptors(task: wire.Task, descriptors: Sequence[int]) -> None:
     if len(descriptors) > wire.MAX_FILES:
-        raise LimitExceeded("files", wire.MAX_FILES, "These are too many files.", value=len(descriptors))
-    wanted = {"read": len(task.parts), "build": 1, "selftest": 0}[task.work]
-    if len(descriptors) != wanted:
-        raise ValueError(f"{task.work} takes {wanted} descriptors, not {len(descriptors)}")
+        raise LimitExceeded("files", wire.MAX_FILES, msg("These are too many files."), value=len(descriptors))
+    if len(descriptors) != task.descriptors:
+        raise ValueError(f"{task.work} takes {task.descriptors} descriptors, not {len(descriptors)}")
     if any(fcntl.fcntl(item, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY for item in descriptors):
         raise ValueError("only files opened for reading may cross the wall")

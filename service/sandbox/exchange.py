@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -30,6 +30,7 @@ from service.errors import (
     WorkerTimeout,
     WorkerUnavailable,
 )
+from service.language import Message, msg
 
 _TICK = 0.05
 """Seconds between two looks at whether the task was called off."""
@@ -37,6 +38,8 @@ _BURIAL_SECONDS = 2.0
 """How long to wait for a killed child to be gone."""
 _CHUNK = 1 << 20
 _PACKET = 4096
+_TALK_BYTES = 1 << 20
+"""Most that a child may tell before its answer: hours of it, at its own pace."""
 
 
 class ConnectionLost(Exception):
@@ -49,11 +52,18 @@ class Exchange:
     Leaving the context kills a child that has not ended.
     """
 
-    def __init__(self, connection: socket.socket, cancelled: Callable[[], bool] | None) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        cancelled: Callable[[], bool] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
         self._connection = connection
         self._cancelled = cancelled
+        self._progress = progress
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._reading, False)
+        self._talked = 0
         self._child: int | None = None
         self._ended: wire.Ended | None = None
 
@@ -89,7 +99,7 @@ class Exchange:
             if (reason := hopeless()) is not None:
                 raise WorkerUnavailable(reason)
             if time.monotonic() > until:
-                raise WorkerUnavailable("No worker took the task in time.")
+                raise WorkerUnavailable(msg("No worker took the task in time."))
         try:
             data, handles, _, _ = socket.recv_fds(self._connection, _PACKET, 1, socket.MSG_CMSG_CLOEXEC)
         except OSError as error:
@@ -109,7 +119,9 @@ class Exchange:
         while waiting:
             ready = self._readable(waiting, until)
             if not ready and time.monotonic() >= until:
-                raise WorkerTimeout(f"The analysis took longer than {seconds:g} seconds and was stopped.")
+                raise WorkerTimeout(
+                    msg("It took longer than {seconds} seconds and was stopped.", seconds=f"{seconds:g}")
+                )
             if self._connection.fileno() in ready:
                 self._ended = self._receive_end()
                 waiting.discard(self._connection.fileno())
@@ -126,9 +138,20 @@ class Exchange:
         except BlockingIOError:
             return True
         untrusted_answer += data
+        self._hear(untrusted_answer)
         if len(untrusted_answer) > maximum:
-            raise LimitExceeded("answer_bytes", maximum, "The description of this model is too large.")
+            raise LimitExceeded("answer_bytes", maximum, msg("The description of this model is too large."))
         return bool(data)
+
+    def _hear(self, untrusted_answer: bytearray) -> None:
+        """Take off what the child tells before its answer. LimitExceeded where it talks without end."""
+        before = len(untrusted_answer)
+        share = wire.take_progress(untrusted_answer)
+        self._talked += before - len(untrusted_answer)
+        if self._talked > _TALK_BYTES:
+            raise LimitExceeded("progress_bytes", _TALK_BYTES, msg("The worker did nothing but tell how far it was."))
+        if share is not None and self._progress is not None:
+            self._progress(share)
 
     def _receive_end(self) -> wire.Ended:
         try:
@@ -146,7 +169,7 @@ class Exchange:
             poll.register(descriptor, select.POLLIN)
         while True:
             if self._cancelled is not None and self._cancelled():
-                raise WorkerCancelled("The analysis was called off.")
+                raise WorkerCancelled(msg("The analysis was called off."))
             left = max(0.0, until - time.monotonic())
             pause = left if self._cancelled is None else min(left, _TICK)
             ready = poll.poll(math.ceil(pause * 1000))
@@ -171,9 +194,9 @@ def judge(untrusted_answer: bytes, ended: wire.Ended) -> wire.Answer:
     if ended.status < 0:
         raise _death(-ended.status)
     if ended.status >= wire.LAYER_FAILED:
-        raise WorkerUnavailable("A worker could not confine itself and has read nothing.")
+        raise WorkerUnavailable(msg("A worker could not confine itself and has read nothing."))
     if ended.status > 0:
-        raise WorkerCrashed("The analysis stopped without an answer.", status=ended.status)
+        raise WorkerCrashed(msg("The analysis stopped without an answer."), status=ended.status)
     answer = wire.decode_answer(untrusted_answer)
     if answer.error is not None:
         raise errors.from_info(_checked(answer.error))
@@ -182,20 +205,30 @@ def judge(untrusted_answer: bytes, ended: wire.Ended) -> wire.Answer:
 
 def _death(number: int) -> WorkerError:
     if number == signal.SIGKILL:  # nothing of ours killed it: the kernel did, for want of memory
-        return WorkerOutOfMemory("The analysis was stopped because the system ran out of memory.")
+        return WorkerOutOfMemory(msg("The analysis was stopped because the system ran out of memory."))
     if number == signal.SIGXCPU:
-        return WorkerTimeout("The analysis used more processor time than it may and was stopped.")
+        return WorkerTimeout(msg("The analysis used more processor time than it may and was stopped."))
     try:
         name = signal.Signals(number).name
     except ValueError:
         name = str(number)
-    return WorkerCrashed(f"The analysis crashed ({name}).", signal=name)
+    return WorkerCrashed(msg("The analysis crashed ({signal}).", signal=name), signal=name)
 
 
 def _checked(untrusted_error: ErrorInfo) -> ErrorInfo:
     """The error as data of ours: a child may blame the input or itself, nobody else, and in bounded words."""
     kind = errors.BY_CODE.get(untrusted_error.code)
     if kind is None or not issubclass(kind, InputError | WorkerError):
-        raise WorkerCrashed("The worker's answer was not understood.", reason="unknown error code")
-    fields = {name: plain.json_value(value) for name, value in msgspec.structs.asdict(untrusted_error).items()}
+        raise WorkerCrashed(msg("The worker's answer was not understood."), reason="unknown error code")
+    fields = {name: _bounded(value) for name, value in msgspec.structs.asdict(untrusted_error).items()}
     return msgspec.structs.replace(untrusted_error, **fields)
+
+
+def _bounded(untrusted: Any) -> Any:
+    """As `plain.json_value`, for a sentence and what it is filled with too; decoding has bounded its depth."""
+    if isinstance(untrusted, tuple):
+        return tuple(_bounded(item) for item in untrusted[: plain.MAX_ITEMS])
+    if not isinstance(untrusted, Message):
+        return plain.json_value(untrusted)
+    args = ((plain.text(name), _bounded(value)) for name, value in untrusted.args[: plain.MAX_ITEMS])
+    return Message(plain.text(untrusted.id), args, untrusted.plural and plain.text(untrusted.plural))

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from service.config import Settings
 from service.errors import WorkerUnavailable
+from service.language import msg
 from service.sandbox import state
 from service.sandbox.client import Sandbox
-from service.sandbox.kinds import KINDS
+from service.sandbox.kinds import KINDS, starts_at_once
 from service.sandbox.state import KindState
 
 _PASSED_ON = (
@@ -22,6 +23,7 @@ _PASSED_ON = (
     "keras_python",
     "torch_python",
     "warm_frameworks",
+    "warm_values",
     "spare_children",
     "allow_unconfined",
     "log_level",
@@ -62,18 +64,14 @@ def wait_until_warm(process: subprocess.Popen[bytes], settings: Settings, runtim
     until = time.monotonic() + _READY_SECONDS
     while time.monotonic() < until:
         known = state.read(runtime_dir)
-        waited_for = [item for kind, item in known.items() if item.installed and _at_once(kind, settings)]
+        waited_for = [item for kind, item in known.items() if item.installed and starts_at_once(kind, settings)]
         if known and all(item.warm for item in waited_for):
             return
         if process.poll():
-            raise WorkerUnavailable("The supervisor ended; its last words say why.", status=process.returncode)
+            raise WorkerUnavailable(msg("The supervisor ended; its last words say why."), status=process.returncode)
         _raise_problem(waited_for)
         time.sleep(0.02)
-    raise WorkerUnavailable("The workers did not get warm in time.")
-
-
-def _at_once(kind: str, settings: Settings) -> bool:
-    return kind == "static" or settings.warm_frameworks
+    raise WorkerUnavailable(msg("The workers did not get warm in time."))
 
 
 def _raise_problem(waited_for: Sequence[KindState]) -> None:

@@ -22,7 +22,7 @@ from service import config
 from service.config import Settings
 from service.sandbox import state
 from service.sandbox.keeper import Keeper
-from service.sandbox.kinds import KINDS, how_to_install, interpreter
+from service.sandbox.kinds import KINDS, how_to_install, interpreter, starts_at_once
 from service.sandbox.state import KindState
 
 REFUSED = 3
@@ -99,8 +99,7 @@ def _keeper(kind: str, settings: Settings, runtime_dir: Path, extra: Sequence[st
     command += ["--spares", str(settings.spare_children)]
     if settings.allow_unconfined:
         command.append("--allow-unconfined")
-    at_once = kind == "static" or settings.warm_frameworks
-    return Keeper(kind, [*command, *extra], runtime_dir, at_once=at_once)
+    return Keeper(kind, [*command, *extra], runtime_dir, at_once=starts_at_once(kind, settings))
 
 
 def _loop(

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from service.translation import Say
 from service.tree import Layer, Report, Weight
 from service.views.escape import cell
 
@@ -27,7 +28,7 @@ COLUMNS = (
 )
 
 
-def render(report: Report) -> str:
+def render(report: Report, say: Say) -> str:  # noqa: ARG001 - every view is called alike; columns have stable names
     """A header and a row for each weight of the model, then for each weight stored beside it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")

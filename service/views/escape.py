@@ -1,4 +1,6 @@
-"""Makes text from an upload harmless in a terminal, a spreadsheet and Markdown; knows those three, no report.
+"""Makes text from an upload harmless where it is shown: terminal, spreadsheet, Markdown, XML, DOT, Mermaid.
+
+Knows those languages, no report.
 
 Layer names may hold terminal escapes, line breaks, bidirectional overrides, HTML and spreadsheet formulas.
 """
@@ -10,6 +12,7 @@ import unicodedata
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~-])")
+_MERMAID_PLAIN = frozenset(" _.,:/+=×·…")
 
 
 def terminal(text: str) -> str:
@@ -26,6 +29,26 @@ def cell(text: str) -> str:
 def markdown(text: str) -> str:
     """`terminal(text)` with Markdown and HTML syntax taken literally."""
     return _MARKDOWN.sub(r"\\\1", terminal(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+
+
+def xml(text: str) -> str:
+    """`terminal(text)` as the text of an element or a quoted attribute (XML 1.0, 2.4)."""
+    safe = terminal(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return safe.replace('"', "&quot;").replace("'", "&#39;")
+
+
+def dot(text: str) -> str:
+    """`terminal(text)` within a double-quoted string of DOT; no escape and no entity of Graphviz stays alive."""
+    return terminal(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+
+
+def mermaid(text: str) -> str:
+    """`terminal(text)` within a double-quoted label of Mermaid: all but letters, digits and plain signs by number.
+
+    Mermaid reads `#34;` as a character, and everything else in a label as HTML or Markdown (`1. ` is a list).
+    """
+    safe = "".join(one if one.isalnum() or one in _MERMAID_PLAIN else f"#{ord(one)};" for one in terminal(text))
+    return safe.replace(". ", "#46; ")
 
 
 def _printable(character: str) -> bool:

@@ -1,10 +1,18 @@
-"""What the text, CSV and Markdown views say of a layer and a weight, in words; knows the report, no layout."""
+"""What all views say of a layer, a weight and a total, in the reader's language; knows the report, no layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from service.tree import Layer, Report, Shape, Weight
+from service.costs import Quantity
+from service.language import Message, msg, msgn
+from service.translation import Say
+from service.tree import Block, Finding, Layer, Report, Shape, Weight
+
+MAX_DEPTH = 100
+
+CountText = Callable[[int | None], str]
+"""How a number is written."""
 
 
 def shape_text(shape: Shape | None) -> str:
@@ -36,18 +44,21 @@ def bytes_text(value: int | None) -> str:
     return f"{size:.2f} TiB"
 
 
-def trained_text(weight: Weight) -> str:
+_FROZEN, _TRAINED, _NOT_TRAINED, _UNKNOWN = msg("frozen"), msg("trained"), msg("not trained"), msg("unknown")
+
+
+def trained_text(weight: Weight, say: Say) -> str:
     """Whether gradient descent changes the weight: `trained`, `frozen`, `not trained`, `unknown`."""
     if weight.group == "frozen":
-        return "frozen"
-    return {True: "trained", False: "not trained", None: "unknown"}[weight.trainable]
+        return say(_FROZEN)
+    return say({True: _TRAINED, False: _NOT_TRAINED, None: _UNKNOWN}[weight.trainable])
 
 
-def weight_text(weight: Weight) -> str:
+def weight_text(weight: Weight, say: Say) -> str:
     """`kernel (3, 3, 1, 32) trained`, with the role where the name does not say it."""
     role = "" if weight.role in (weight.name, weight.name.rpartition("/")[2]) else f" [{weight.role}]"
     tied = f" = {weight.tied_to}" if weight.tied_to else ""
-    return f"{weight.name}{role} {shape_text(weight.shape)} {trained_text(weight)}{tied}"
+    return f"{weight.name}{role} {shape_text(weight.shape)} {trained_text(weight, say)}{tied}"
 
 
 def layer_count(layer: Layer, framework: str) -> int | None:
@@ -61,9 +72,9 @@ def layer_count(layer: Layer, framework: str) -> int | None:
 
 
 def depth(layer: Layer, parents: dict[str, str | None]) -> int:
-    """How many layers contain this one."""
+    """How many layers contain this one, at most `MAX_DEPTH`: parents come from a file and might go in a circle."""
     level, at = 0, layer.parent
-    while at is not None:
+    while at is not None and level < MAX_DEPTH:
         level, at = level + 1, parents.get(at)
     return level
 
@@ -86,18 +97,110 @@ def title(report: Report) -> str:
     return f"{name} ({model.format}, {model.framework.capitalize()}{version})"
 
 
-def total_lines(report: Report) -> list[tuple[str, str]]:
+def total_lines(report: Report, say: Say) -> list[tuple[str, str]]:
     """The totals a person looks for, label and value."""
     totals = report.totals
     lines = [
-        ("Parameters", count_text(totals.parameters)),
-        ("  trainable", count_text(totals.trainable)),
-        ("  frozen", count_text(totals.frozen)),
-        ("  unknown whether trained", count_text(totals.unknown)),
-        ("Statistics (never trained)", count_text(totals.statistics)),
-        ("Optimizer", count_text(totals.optimizer)),
-        ("EMA copy", count_text(totals.ema)),
-        ("Other", count_text(totals.other)),
-        ("Bytes", bytes_text(totals.bytes.total)),
+        (msg("Parameters"), count_text(totals.parameters)),
+        (msg("  trainable"), count_text(totals.trainable)),
+        (msg("  frozen"), count_text(totals.frozen)),
+        (msg("  unknown whether trained"), count_text(totals.unknown)),
+        (msg("Statistics (never trained)"), count_text(totals.statistics)),
+        (msg("Optimizer"), count_text(totals.optimizer)),
+        (msg("EMA copy"), count_text(totals.ema)),
+        (msg("Other"), count_text(totals.other)),
+        (msg("Bytes"), bytes_text(totals.bytes.total)),
     ]
-    return [(label, value) for label, value in lines if value != "0" or label == "Parameters"]
+    first = lines[0][0]
+    return [(say(label), value) for label, value in lines if value != "0" or label is first]
+
+
+def cost_lines(report: Report, say: Say) -> list[tuple[str, str]]:
+    """What one call costs, and the memory to serve and to train; nothing where nothing is known."""
+    if report.cost is None:
+        return []
+    cost = report.cost
+    lines = [
+        (say(msg("MACs (batch of {batch})", batch=cost.batch)), quantity_text(cost.macs, say)),
+        (say(msg("FLOPs")), quantity_text(cost.flops, say)),
+        (say(msg("Activations, bytes")), quantity_text(cost.activation_bytes, say, count=bytes_text)),
+    ]
+    memory = [(say(item.title), quantity_text(item.bytes, say, count=bytes_text)) for item in cost.memory]
+    return [line for line, value in zip(lines, (cost.macs, cost.flops, cost.activation_bytes), strict=True)
+            if value.value is not None] + memory  # fmt: skip
+
+
+def quantity_text(found: Quantity, say: Say, count: CountText = count_text) -> str:
+    """A number, with the mark `≥`-like word where it is partial; why there is none, where there is none."""
+    if found.status == "partial" and found.value is not None:
+        return say(msg("{value} (partial)", value=count(found.value)))
+    return count(found.value)
+
+
+def finding_text(finding: Finding, say: Say) -> str:
+    """What was found, why it matters and what to do."""
+    return " ".join(say(part) for part in (finding.what, finding.why, finding.action) if part is not None)
+
+
+def finding_lines(report: Report, say: Say) -> Iterator[tuple[Finding | None, str]]:
+    """Each finding with its text; of a rule that found much, the first few, and then how many more (None)."""
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        by_rule.setdefault(finding.rule, []).append(finding)
+    for rule, found in by_rule.items():
+        yield from ((finding, finding_text(finding, say)) for finding in found[:_FINDINGS_OF_A_RULE])
+        more = len(found) - _FINDINGS_OF_A_RULE
+        if more > 0:
+            yield (
+                None,
+                say(
+                    msgn(
+                        "{n} more finding of the rule {rule}.", "{n} more findings of the rule {rule}.", more, rule=rule
+                    )
+                ),
+            )
+
+
+_FINDINGS_OF_A_RULE = 5
+"""Most findings of one rule that a page for eyes shows; the JSON report holds all."""
+
+
+def note_lines(report: Report, say: Say) -> list[str]:
+    """What the reader of the totals must know."""
+    lines = [say(note) for note in report.notes]
+    if report.totals.reason is not None:
+        lines.insert(0, say(msg("The totals are not complete: {reason}", reason=report.totals.reason)))
+    if not report.provenance.confinement.confined:
+        lines.append(say(msg("The upload was read without confinement.")))
+    return lines
+
+
+def block_lines(report: Report) -> Iterator[tuple[int, Block]]:
+    """The blocks with how deep they lie, outer ones first; what stands in groups of one line is not opened."""
+    open_blocks = [(0, block) for block in reversed(report.blocks)]
+    while open_blocks:
+        level, block = open_blocks.pop()
+        yield level, block
+        if block.kind in ("repeat", "stage"):
+            open_blocks.extend((level + 1, inner) for inner in reversed(block.blocks))
+
+
+def shared_text(path: str) -> Message:
+    """Where the weights of a layer that occurs again are listed."""
+    return msg("shared with {path}", path=path)
+
+
+def block_name(block: Block) -> str:
+    """`encoder.layer × 12`."""
+    return f"{block.name} × {block.repeats}" if block.repeats > 1 else block.name
+
+
+TOTALS = msg("Totals")
+DANGERS = msg("Could run code or reach outside the file")
+FINDINGS = msg("Findings")
+NOTES = msg("Notes")
+COUNTED_AS = msg("Counted as")
+COST = msg("Cost")
+BLOCKS = msg("Blocks")
+LAYERS = msg("Layers")
+COLUMNS: tuple[Message, ...] = (msg("Layer (type)"), msg("Output shape"), msg("Params"), msg("Weights"))

@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 
+from service.language import Message, msg
+from service.translation import Say
 from service.tree import Layer, Report
 from service.views import rows
 from service.views.escape import terminal
 
-_HEADINGS = ("Layer (type)", "Output shape", "Params", "Weights")
 _MAX_WIDTHS = (48, 28, 16, 500)
 _RULE_WIDTH = 160
+_FOLD_ABOVE = 60
+"""Above so many layers the blocks come first: a reader sees the model before its layers."""
 
 
-def render(report: Report) -> str:
+def render(report: Report, say: Say) -> str:
     """The table, the totals, what other tools count, and what deserves attention."""
     parents = rows.parents_of(report)
     lines = [
-        line for layer in report.layers for line in _layer(layer, report.model.framework, rows.depth(layer, parents))
+        line
+        for layer in report.layers
+        for line in _layer(layer, report.model.framework, rows.depth(layer, parents), say)
     ]
+    headings = tuple(say(heading) for heading in rows.COLUMNS)
     widths = [
-        min(limit, max(len(line[column]) for line in [_HEADINGS, *lines])) for column, limit in enumerate(_MAX_WIDTHS)
+        min(limit, max(_width(line[column]) for line in [headings, *lines])) for column, limit in enumerate(_MAX_WIDTHS)
     ]
     rule = "─" * min(_RULE_WIDTH, sum(widths) + 2 * (len(widths) - 1))
-    table = [_row(_HEADINGS, widths), rule, *(_row(line, widths) for line in lines), rule]
-    return "\n".join([f"Model: {terminal(rows.title(report))}", "", *table, *_below(report)]) + "\n"
+    table = [_row(headings, widths), rule, *(_row(line, widths) for line in lines), rule]
+    top = [terminal(say(msg("Model: {title}", title=rows.title(report)))), ""]
+    return "\n".join([*top, *_blocks(report, say), *table, *_below(report, say)]) + "\n"
 
 
-def _layer(layer: Layer, framework: str, level: int) -> Iterator[tuple[str, str, str, str]]:
+def _blocks(report: Report, say: Say) -> Iterator[str]:
+    if len(report.layers) <= _FOLD_ABOVE or not report.blocks:
+        return
+    yield f"{say(rows.BLOCKS)}:"
+    for level, block in rows.block_lines(report):
+        name = f"{'  ' * level}{terminal(rows.block_name(block))}"
+        yield f"  {_fit(name, 48)}  {rows.count_text(block.parameters).rjust(14)}  {terminal(say(block.title))}"
+    yield ""
+
+
+def _layer(layer: Layer, framework: str, level: int, say: Say) -> Iterator[tuple[str, str, str, str]]:
     """The layer's lines: one, and one more for each further weight."""
     first = (
         f"{'  ' * level}{terminal(layer.name)} ({terminal(rows.type_text(layer))})",
         rows.shapes_text(layer.output_shapes),
         rows.count_text(rows.layer_count(layer, framework)),
     )
-    weights = [terminal(rows.weight_text(weight)) for weight in layer.weights]
+    weights = [terminal(rows.weight_text(weight, say)) for weight in layer.weights]
     if layer.shared_with:
-        weights.append(f"shared with {terminal(layer.shared_with)}")
+        weights.append(terminal(say(rows.shared_text(layer.shared_with))))
     yield (*first, weights[0] if weights else "")
     for weight in weights[1:]:
         yield ("", "", "", weight)
@@ -44,42 +62,50 @@ def _layer(layer: Layer, framework: str, level: int) -> Iterator[tuple[str, str,
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:
     shown = [_fit(text, width) for text, width in zip(cells, widths, strict=True)]
-    shown[2] = cells[2].rjust(widths[2])
+    shown[2] = " " * (widths[2] - _width(cells[2])) + cells[2]
     return "  ".join(shown).rstrip()
 
 
+def _width(text: str) -> int:
+    """Columns of a terminal: East Asian wide characters take two (Unicode annex 11)."""
+    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+
+
 def _fit(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
+    room = width - _width(text)
+    return text + " " * room if room >= 0 else f"{text[: width - 1]}…"
 
 
-def _below(report: Report) -> Iterator[str]:
-    totals = rows.total_lines(report)
-    width = max(len(label) for label, _ in totals)
-    yield from (f"{label.ljust(width)}  {value}" for label, value in totals)
-    if report.totals.reason:
-        yield f"The totals are {report.totals.status}: {terminal(report.totals.reason)}"
-    yield from _section(
-        "Counted as", (f"{tool.tool} {tool.label}: {rows.count_text(tool.value)}" for tool in report.counted_as)
+def _below(report: Report, say: Say) -> Iterator[str]:
+    totals = rows.total_lines(report, say)
+    yield from _columns(totals)
+    yield from _section(rows.COST, _columns(rows.cost_lines(report, say)), say)
+    counted = (f"{tool.tool} {tool.label}: {rows.count_text(tool.value)}" for tool in report.counted_as)
+    yield from _section(rows.COUNTED_AS, counted, say)
+    dangers = (
+        f"{danger.severity}: {say(danger.what)}{_where(danger.path or danger.member)}" for danger in report.security
     )
-    yield from _section(
-        "Could run code or reach outside the file",
-        (f"{danger.severity}: {danger.what}{_where(danger.path or danger.member)}" for danger in report.security),
+    yield from _section(rows.DANGERS, dangers, say)
+    findings = (
+        text if finding is None else f"{finding.severity}: {text}{_where(finding.path)}"
+        for finding, text in rows.finding_lines(report, say)
     )
-    yield from _section(
-        "Findings", (f"{finding.severity}: {finding.what}{_where(finding.path)}" for finding in report.findings)
-    )
-    yield from _section("Notes", report.notes)
-    if not report.provenance.confinement.confined:
-        yield from _section("Warning", ["The upload was read without confinement."])
+    yield from _section(rows.FINDINGS, findings, say)
+    yield from _section(rows.NOTES, rows.note_lines(report, say), say)
+
+
+def _columns(lines: list[tuple[str, str]]) -> Iterator[str]:
+    width = max((_width(label) for label, _ in lines), default=0)
+    yield from (f"{_fit(label, width)}  {value}" for label, value in lines)
 
 
 def _where(place: str | None) -> str:
     return f" ({place})" if place else ""
 
 
-def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
+def _section(heading: Message, lines: Iterable[str], say: Say) -> Iterator[str]:
     found = [terminal(line) for line in lines]
     if found:
         yield ""
-        yield f"{heading}:"
+        yield f"{say(heading)}:"
         yield from (f"  {line}" for line in found)

@@ -9,7 +9,19 @@ from flask import Flask, Response, g, request
 from werkzeug.routing import BaseConverter
 
 from service.jobs.identifiers import PATTERN
-from service.web import analyses, docs, failures, health, logs, metrics, reports
+from service.web import (
+    analyses,
+    comparisons,
+    docs,
+    failures,
+    health,
+    kinds,
+    languages,
+    layers,
+    logs,
+    metrics,
+    reports,
+)
 from service.web.services import Services
 
 HEADERS = {
@@ -27,16 +39,35 @@ class _Identifier(BaseConverter):
     regex = PATTERN.pattern
 
 
+class _Anything(BaseConverter):
+    """The rest of the address, whatever it is made of: slashes, line breaks."""
+
+    regex = r"[\s\S]+"
+    part_isolating = False
+
+
+BLUEPRINTS = (
+    analyses.blueprint,
+    reports.blueprint,
+    layers.blueprint,
+    kinds.blueprint,
+    comparisons.blueprint,
+    health.blueprint,
+    docs.blueprint,
+)
+
+
 def create_app(services: Services) -> Flask:
     """The application over its parts. The caller starts and stops the engine."""
     app = Flask("service.web", static_folder=None, template_folder=None)
     app.extensions["services"] = services
     app.url_map.converters["id"] = _Identifier
+    app.url_map.converters["anything"] = _Anything
     app.url_map.strict_slashes = False
     app.before_request(_begin)
     app.after_request(_end)
     failures.register(app)
-    for blueprint in (analyses.blueprint, reports.blueprint, health.blueprint, docs.blueprint):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
 
@@ -50,6 +81,7 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
+    languages.declare(response)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     seconds = time.monotonic() - g.began

@@ -12,6 +12,7 @@ from flask import Request
 
 from service.config import Settings
 from service.errors import RequestError, UploadCut, UploadStalled, UploadTooLarge
+from service.language import msg
 from service.web.pace import PacedSocket, Stalled
 
 READ = 1 << 20
@@ -33,7 +34,7 @@ def check_length(announced: int | None, maximum: int) -> None:
 
 def _too_large(maximum: int, value: int) -> UploadTooLarge:
     return UploadTooLarge(
-        f"The body is larger than the {maximum} bytes that are taken.",
+        msg("The body is larger than the {maximum} bytes that are taken.", maximum=maximum),
         limit="max_upload_bytes",
         maximum=maximum,
         value=value,
@@ -58,7 +59,9 @@ def pieces(request: Request, settings: Settings, maximum: int) -> Iterator[bytes
         yield data
     if announced is not None and received != announced:
         raise UploadCut(
-            f"The upload ended after {received} of {announced} bytes.", received=received, announced=announced
+            msg("The upload ended after {received} of {announced} bytes.", received=received, announced=announced),
+            received=received,
+            announced=announced,
         )
 
 
@@ -76,8 +79,8 @@ def _read(stream: BinaryIO) -> bytes:
     try:
         return stream.read(READ)
     except (Stalled, TimeoutError):
-        raise UploadStalled("The upload came too slowly, or stopped.") from None
+        raise UploadStalled(msg("The upload came too slowly, or stopped.")) from None
     except OSError:
-        raise UploadCut("The connection ended before the upload did.") from None
+        raise UploadCut(msg("The connection ended before the upload did.")) from None
     except Exception as error:  # noqa: BLE001 - every server has its own classes for a body whose chunks are broken
-        raise RequestError("The body's chunked encoding is broken.", reason=type(error).__name__) from None
+        raise RequestError(msg("The body's chunked encoding is broken."), reason=type(error).__name__) from None

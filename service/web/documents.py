@@ -1,4 +1,4 @@
-"""Analyses as JSON documents. A stored report is spliced in as the bytes it is, never decoded here."""
+"""Analyses and comparisons as JSON documents. What they answer is spliced in as bytes, never decoded here."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from typing import Any
 
 import msgspec
 
-from service.jobs.records import Analysis
+from service.jobs.records import Analysis, ComparisonJob
+from service.translation import DEFAULT
 from service.web.problems import encode, problem
 
 PREFIX = "/v1/analyses"
+COMPARISONS = "/v1/comparisons"
 
 
 def link(identifier: str) -> str:
     """Where an analysis is found."""
     return f"{PREFIX}/{identifier}"
+
+
+def public_id(found: Analysis) -> str:
+    """The id a client knows: one that was derived for statistics is shown as the analysis it belongs to."""
+    return found.parent_id or found.id
 
 
 def timestamp(seconds: float | None) -> str | None:
@@ -29,17 +36,17 @@ def timestamp(seconds: float | None) -> str | None:
 
 def links(found: Analysis) -> dict[str, str]:
     """Where to go from an analysis."""
-    here = {"self": link(found.id)}
+    here = {"self": link(public_id(found))}
     if found.state == "succeeded":
-        here["report"] = f"{link(found.id)}/report"
+        here["report"] = f"{here['self']}/report{'?stats=true' if found.parent_id else ''}"
     return here
 
 
 def analysis(found: Analysis, report: bytes | None = None) -> dict[str, Any]:
-    """The document of one analysis; `report` is the stored JSON, None where it is not asked for or does not exist."""
+    """The document of one analysis; `report` is its JSON, None where it is not asked for or does not exist."""
     only = found.parts[0] if len(found.parts) == 1 else None
     return {
-        "id": found.id,
+        "id": public_id(found),
         "state": found.state,
         "created_at": timestamp(found.created_at),
         "finished_at": timestamp(found.finished_at),
@@ -51,6 +58,8 @@ def analysis(found: Analysis, report: bytes | None = None) -> dict[str, Any]:
         "format": found.format,
         "framework": found.framework,
         "cached": found.cached,
+        "options": found.options,
+        "progress": found.progress,
         "links": links(found),
         "report": None if report is None else msgspec.Raw(report),
         "error": error(found),
@@ -61,14 +70,37 @@ def error(found: Analysis) -> dict[str, Any] | None:
     """The problem a failed analysis ended with."""
     if found.error is None:
         return None
-    return problem(found.error, request_id=found.request_id, instance=link(found.id))
+    return problem(found.error, request_id=found.request_id, instance=link(public_id(found)))
 
 
-def body(found: Analysis, report: bytes | None = None) -> bytes:
-    """JSON of `analysis`."""
-    return encode(analysis(found, report))
+def body(found: Analysis, report: bytes | None = None, language: str = DEFAULT) -> bytes:
+    """JSON of `analysis`; what a failed one ended with is said in `language`."""
+    return encode(analysis(found, report), language)
 
 
-def listing(found: Sequence[Analysis], following: str | None) -> bytes:
+def listing(found: Sequence[Analysis], following: str | None, language: str = DEFAULT) -> bytes:
     """JSON of one page; `following` is the address of the next, None on the last."""
-    return encode({"items": [analysis(item) for item in found], "links": {"next": following}})
+    return encode({"items": [analysis(item) for item in found], "links": {"next": following}}, language)
+
+
+def comparison_links(found: ComparisonJob) -> dict[str, str]:
+    """Where to go from a comparison."""
+    return {"self": f"{COMPARISONS}/{found.id}", "left": link(found.left_id), "right": link(found.right_id)}
+
+
+def comparison(found: ComparisonJob, answer: bytes | None = None) -> dict[str, Any]:
+    """The document of one comparison; `answer` is its JSON, None where there is none (yet)."""
+    links = comparison_links(found)
+    failed = found.error
+    return {
+        "id": found.id,
+        "state": found.state,
+        "created_at": timestamp(found.created_at),
+        "finished_at": timestamp(found.finished_at),
+        "values": found.values,
+        "progress": found.progress,
+        "cached": found.cached,
+        "links": links,
+        "comparison": None if answer is None else msgspec.Raw(answer),
+        "error": failed and problem(failed, request_id=found.request_id, instance=links["self"]),
+    }

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from flask import Flask, Response, g, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from service.errors import ErrorInfo, NotFound, RequestError, UnknownFormat, UploadStalled, WeighbridgeError
-from service.jobs.records import Analysis
+from service.jobs.records import Analysis, ComparisonJob
+from service.language import Message, msg, verbatim
 from service.registry import formats
 from service.web import documents
+from service.web.languages import language
 from service.web.problems import CONTENT_TYPE, code_of, encode, problem
 
+DETAILS = {
+    404: msg("There is nothing at this address."),
+    405: msg("What is at this address does not take this method."),
+}
+"""What HTTP itself says, as our own sentences."""
 RETRY_AFTER = {408: "1", 429: "1", 503: "2", 507: "60"}
 
 log = structlog.get_logger("weighbridge.web")
@@ -26,20 +35,20 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _unknown)
 
 
-def answer(info: ErrorInfo, *, status: int | None = None, about: Analysis | None = None) -> Response:
-    """The response of an error; `about` is the analysis that failed, if there is one."""
+def answer(info: ErrorInfo, *, status: int | None = None, about: Analysis | ComparisonJob | None = None) -> Response:
+    """The response of an error; `about` is the job that failed, if there is one."""
     if about is None:
         document = problem(info, request_id=g.request_id, instance=request.path, status=status)
     else:
-        here = documents.link(about.id)
-        facts = {"id": about.id, "state": about.state, "links": documents.links(about)}
-        document = problem(info, request_id=g.request_id, instance=here, status=status, analysis=facts)
+        name, facts = _facts(about)
+        document = problem(info, request_id=g.request_id, instance=facts["links"]["self"], status=status)
+        document[name] = facts
     if info.code == UnknownFormat.code:
         document["formats"] = [{"id": known.id, "title": known.title} for known in formats()]
-    response = Response(encode(document), document["status"], content_type=CONTENT_TYPE)
+    response = Response(encode(document, language()), document["status"], content_type=CONTENT_TYPE)
     response.headers["Cache-Control"] = "no-store"
     if about is not None:
-        response.headers["Location"] = documents.link(about.id)
+        response.headers["Location"] = document["instance"]
     if document["status"] in RETRY_AFTER:
         response.headers["Retry-After"] = RETRY_AFTER[document["status"]]
     if info.code == UploadStalled.code:
@@ -47,10 +56,18 @@ def answer(info: ErrorInfo, *, status: int | None = None, about: Analysis | None
     return response
 
 
+def _facts(about: Analysis | ComparisonJob) -> tuple[str, dict[str, Any]]:
+    """What a problem says of the job that it is about, and under which name."""
+    if isinstance(about, ComparisonJob):
+        return "comparison", {"id": about.id, "state": about.state, "links": documents.comparison_links(about)}
+    return "analysis", {"id": documents.public_id(about), "state": about.state, "links": documents.links(about)}
+
+
 def not_found() -> NotFound:
     """There is no such analysis, or the name can be none: the same answer."""
     return NotFound(
-        "There is no such analysis.", hint="It may have been deleted; GET /v1/analyses lists those there are."
+        msg("There is no such analysis."),
+        hint=msg("It may have been deleted; GET /v1/analyses lists those there are."),
     )
 
 
@@ -63,22 +80,27 @@ def _known(error: WeighbridgeError) -> Response:
 def _invalid(error: ValidationError) -> Response:
     found = error.messages if isinstance(error.messages, dict) else {"body": error.messages}
     field, reasons = next(iter(found.items()))
-    reason = "; ".join(str(reason) for reason in reasons) if isinstance(reasons, list) else str(reasons)
+    said = reasons if isinstance(reasons, list) else [reasons]
     return answer(
         ErrorInfo(
             code=RequestError.code,
-            detail=f"{str(field)[:100]}: {reason}"[:500],
+            detail=msg("{field}: {reasons}", field=str(field)[:100], reasons=[_reason(reason) for reason in said[:5]]),
             pointer=str(field)[:100],
             extra={"errors": {str(name)[:100]: reasons for name, reasons in list(found.items())[:20]}},
         )
     )
 
 
+def _reason(reason: Any) -> Message:
+    return reason if isinstance(reason, Message) else verbatim(str(reason)[:500])
+
+
 def _http(error: HTTPException) -> Response:
     made = error.get_response()
     if error.code is None or error.code < 400:
         return Response(made.get_data(), made.status_code, headers=list(made.headers))
-    response = answer(ErrorInfo(code=code_of(error.code), detail=error.description or ""), status=error.code)
+    detail = DETAILS.get(error.code) or verbatim(error.description or "")
+    response = answer(ErrorInfo(code=code_of(error.code), detail=detail), status=error.code)
     for name in ("Allow", "Retry-After"):
         if name in made.headers:
             response.headers[name] = made.headers[name]
@@ -90,7 +112,7 @@ def _unknown(error: Exception) -> Response:
     return answer(
         ErrorInfo(
             code=WeighbridgeError.code,
-            detail="The service failed to answer this request.",
-            hint="Report it with the request_id; the log has what happened.",
+            detail=msg("The service failed to answer this request."),
+            hint=msg("Report it with the request_id; the log has what happened."),
         )
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from schemas.requests import CatalogueQuery
 from service.errors import WorkerUnavailable
 from service.jobs import catalogue
 from service.jobs.analysis import VERSION
+from service.language import msg
 from service.registry import formats
-from service.web import metrics
-from service.web.analyses import services
+from service.web import answers, metrics
 from service.web.problems import encode
 from service.web.readiness import readiness
+from service.web.services import services
 
 blueprint = Blueprint("health", __name__)
 
@@ -31,7 +33,7 @@ def readyz() -> Response:
     catalogue.count_by_state(parts.database)
     ready, workers = readiness(parts.settings, parts.sandbox)
     if not ready:
-        raise WorkerUnavailable("The workers are not all warm and confined.", workers=workers)
+        raise WorkerUnavailable(msg("The workers are not all warm and confined."), workers=workers)
     return _json({"status": "ready", "version": VERSION, "workers": workers})
 
 
@@ -47,7 +49,8 @@ def prometheus() -> Response:
 @blueprint.get("/v1/formats")
 def list_formats() -> Response:
     """What is read, in the order in which readers are asked."""
-    return _json({"items": formats()})
+    CatalogueQuery().load(request.args)
+    return Response(answers.encoded({"items": formats()}), content_type="application/json")
 
 
 def _json(document: Any) -> Response:

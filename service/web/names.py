@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from service.errors import RequestError
+from service.language import msg
 
 MAX_NAME = 1024
 """Longest accepted name, in characters: the longest path of any real archive member is shorter."""
@@ -21,12 +22,12 @@ def clean(name: str | None, pointer: str = "filename") -> str:
         return DEFAULT
     text = unicodedata.normalize("NFC", name)
     if len(text) > MAX_NAME:
-        raise RequestError(f"The file name is longer than {MAX_NAME} characters.", pointer=pointer)
+        raise RequestError(msg("The file name is longer than {maximum} characters.", maximum=MAX_NAME), pointer=pointer)
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise RequestError("The file name holds control characters.", pointer=pointer)
+        raise RequestError(msg("The file name holds control characters."), pointer=pointer)
     steps = [step for step in text.replace("\\", "/").split("/") if step not in ("", ".")]
     if steps and len(steps[0]) == 2 and steps[0][1] == ":":
         steps = steps[1:]
     if ".." in steps or len(steps) > MAX_DEPTH:
-        raise RequestError("The file name leads out of its folder, or too deep into one.", pointer=pointer)
+        raise RequestError(msg("The file name leads out of its folder, or too deep into one."), pointer=pointer)
     return "/".join(steps) or DEFAULT

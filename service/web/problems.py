@@ -5,9 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
-
-from service.errors import BY_CODE, ErrorInfo
+from service.errors import ErrorInfo
+from service.language import Message, verbatim
+from service.translation import DEFAULT, Say, encoder, speaker
+from service.web.titles import TITLES
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -34,6 +35,13 @@ STATUSES: dict[str, HTTPStatus] = {
     "not_acceptable": HTTPStatus.NOT_ACCEPTABLE,
     "not_finished": HTTPStatus.CONFLICT,
     "cancelled": HTTPStatus.CONFLICT,
+    "upload_gone": HTTPStatus.CONFLICT,
+    "outdated_report": HTTPStatus.CONFLICT,
+    "side_unavailable": HTTPStatus.CONFLICT,
+    "left_failed": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "right_failed": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "left_gone": HTTPStatus.CONFLICT,
+    "right_gone": HTTPStatus.CONFLICT,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     # the confined child: its end is the content's doing
     "worker_cancelled": HTTPStatus.CONFLICT,
@@ -63,10 +71,6 @@ CODES: dict[int, str] = {
 }
 """Codes of errors that only HTTP knows; other statuses are called by their names."""
 
-TITLES: dict[str, str] = {
-    code: (kind.__doc__ or "").strip().splitlines()[0].partition(";")[0].rstrip(".") for code, kind in BY_CODE.items()
-} | {"internal_error": "The service failed"}
-
 RESERVED = frozenset(
     (
         "type",
@@ -81,10 +85,9 @@ RESERVED = frozenset(
         "pointer",
         "hint",
         "analysis",
+        "comparison",
     )
 )
-
-_encoder = msgspec.json.Encoder()
 
 
 def status_of(code: str) -> HTTPStatus:
@@ -103,12 +106,11 @@ def problem(
     request_id: str,
     instance: str | None = None,
     status: int | None = None,
-    analysis: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The problem document of an error. Fields that say nothing are left out."""
     known = {
         "type": f"urn:weighbridge:problem:{info.code}",
-        "title": TITLES.get(info.code) or info.code.replace("_", " ").capitalize(),
+        "title": TITLES.get(info.code) or verbatim(info.code.replace("_", " ").capitalize()),
         "status": int(status or status_of(info.code)),
         "detail": info.detail,
         "code": info.code,
@@ -118,25 +120,26 @@ def problem(
         "offset": info.offset,
         "pointer": info.pointer,
         "hint": info.hint,
-        "analysis": analysis,
     }
     extra = {name: value for name, value in info.extra.items() if name not in RESERVED}
     return {name: value for name, value in known.items() if value is not None} | extra
 
 
-def encode(document: Any) -> bytes:
-    """JSON bytes; text that no UTF-8 can hold is replaced."""
+def encode(document: Any, language: str = DEFAULT) -> bytes:
+    """JSON bytes with every message said in `language`; text that no UTF-8 can hold is replaced."""
     try:
-        return _encoder.encode(document)
+        return encoder(language).encode(document)
     except UnicodeEncodeError:
-        return _encoder.encode(_valid(document))
+        return encoder(language).encode(_valid(document, speaker(language)))
 
 
-def _valid(value: Any) -> Any:
+def _valid(value: Any, say: Say) -> Any:
+    if isinstance(value, Message):
+        value = say(value)
     if isinstance(value, str):
         return value.encode("utf-8", errors="replace").decode("utf-8")
     if isinstance(value, dict):
-        return {_valid(key): _valid(item) for key, item in value.items()}
+        return {_valid(key, say): _valid(item, say) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_valid(item) for item in value]
+        return [_valid(item, say) for item in value]
     return value

@@ -18,7 +18,7 @@ def readiness(settings: Settings, sandbox: Sandbox) -> tuple[bool, dict[str, dic
 
 
 def _is_ready(kind: str, state: KindState, settings: Settings) -> bool:
-    needed = kind == "static" or (settings.warm_frameworks and state.installed)
+    needed = kind == "static" or (kind != "values" and settings.warm_frameworks and state.installed)
     if not needed:
         return True
     return state.warm and (settings.allow_unconfined or state.confined)

@@ -1,4 +1,7 @@
-"""What one web process works with, put together once; the only place that knows all the parts. No HTTP here."""
+"""What one web process works with, put together once, and found again by its requests.
+
+The only place that knows all the parts; knows no resource.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
+from flask import current_app
 
 from service.config import Settings
 from service.engines.local import LocalEngine
 from service.errors import Overloaded
 from service.jobs.blobs import Blobs
 from service.jobs.database import Database, open_database
+from service.language import msg
+from service.presentation import Presenter
 from service.sandbox.client import Sandbox
 from service.web import metrics
 
@@ -31,7 +37,7 @@ class Slots:
     def uploading(self) -> Iterator[None]:
         """Overloaded unless there is room for one more upload."""
         if not self._uploads.acquire(timeout=SLOT_PATIENCE_SECONDS):
-            raise Overloaded("Too many uploads at once.", limit="max_concurrent_uploads")
+            raise Overloaded(msg("Too many uploads at once."), limit="max_concurrent_uploads")
         try:
             yield
         finally:
@@ -57,11 +63,18 @@ class Services(msgspec.Struct, frozen=True):
     sandbox: Sandbox
     engine: LocalEngine
     slots: Slots
+    presenter: Presenter
 
     def close(self, patience: float) -> None:
         """Stop taking jobs, give those running `patience` seconds, close the database."""
         self.engine.stop(patience)
         self.database.close()
+
+
+def services() -> Services:
+    """The parts of the process that serves this request."""
+    found: Services = current_app.extensions["services"]
+    return found
 
 
 def assemble(settings: Settings, sandbox: Sandbox) -> Services:
@@ -71,4 +84,12 @@ def assemble(settings: Settings, sandbox: Sandbox) -> Services:
     database = open_database(settings)
     engine = LocalEngine(settings, database, blobs, sandbox, metrics.observe_analysis)
     slots = Slots(settings.max_concurrent_uploads, settings.max_waiting)
-    return Services(settings=settings, database=database, blobs=blobs, sandbox=sandbox, engine=engine, slots=slots)
+    return Services(
+        settings=settings,
+        database=database,
+        blobs=blobs,
+        sandbox=sandbox,
+        engine=engine,
+        slots=slots,
+        presenter=Presenter(),
+    )

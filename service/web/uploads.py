@@ -1,7 +1,8 @@
 """What a POST brought, streamed to the blob folder's temporary files and hashed on the way; never held in memory.
 
-Three ways in: a multipart form with `file` fields, a raw body, a JSON spec. Whatever goes wrong, the temporary files
-are gone when the context ends. Knows the request's shape; no model format beyond the look of its first bytes.
+Three ways in: a multipart form, a raw body, a JSON spec. A form has one model in its `file` fields, or two in `left`
+and `right`. Whatever goes wrong, the temporary files are gone when the context ends. Knows the request's shape; no
+model format beyond the look of its first bytes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from service.errors import (
 from service.formats import HEAD_BYTES, REFUSED_AT_SIGHT, looks_like
 from service.jobs.blobs import Blobs, Incoming
 from service.jobs.records import Part
+from service.language import msg
 from service.registry import formats
 from service.web import names
 from service.web.body import announced_length, check_length, pieces
@@ -34,6 +36,11 @@ from service.web.body import announced_length, check_length, pieces
 CHECK_DISK_EVERY = 64 << 20
 MAX_BOUNDARY = 200
 """RFC 2046 allows 70 characters."""
+MAX_SETTING = 16
+"""Longest value of a form field that is no file."""
+SPEC = "spec.json"
+ONE_MODEL = ("file",)
+TWO_MODELS = ("left", "right")
 
 
 class File(msgspec.Struct):
@@ -63,18 +70,26 @@ class Upload(msgspec.Struct, frozen=True):
         )
 
 
+class Form(msgspec.Struct, frozen=True):
+    """Which fields a form may have: those that hold a model's files, and those that hold a short text."""
+
+    models: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+
+
 class Receiver:
-    """Takes one request's body. `filename` is what the query says, if anything."""
+    """Takes one request's body."""
 
     def __init__(self, request: Request, settings: Settings, blobs: Blobs, stack: ExitStack) -> None:
         self._request = request
         self._settings = settings
         self._blobs = blobs
         self._stack = stack
-        self._files: list[File] = []
+        self._files: dict[str, list[File]] = {}
+        self._texts: dict[str, bytes] = {}
 
     def receive(self, filename: str | None) -> Upload:
-        """The upload. Files live until the stack given to the constructor is closed.
+        """One model; `filename` is what the query says. Its files live until the constructor's stack is closed.
 
         Raises:
             RequestError: Of any kind: see `service.web.body` and the checks here.
@@ -84,20 +99,39 @@ class Receiver:
         kind, options = parse_options_header(self._request.headers.get("Content-Type"))
         self._check_encoding()
         if kind == "multipart/form-data":
-            self._multipart(options.get("boundary", ""))
+            self._multipart(options.get("boundary", ""), Form(ONE_MODEL))
         elif kind.startswith("multipart/"):
-            raise UnsupportedMediaType(f"A body of type {kind[:80]} is not taken; multipart/form-data is.")
+            raise UnsupportedMediaType(
+                msg("A body of type {type} is not taken; multipart/form-data is.", type=kind[:80])
+            )
         elif kind == "application/json":
-            self._whole(names.clean(filename or "spec.json"), self._settings.limits.spec_bytes, by_sight=False)
+            self._whole(names.clean(filename or SPEC), self._settings.limits.spec_bytes, by_sight=False)
         else:
             name = names.clean(filename or self._disposition_name())
             self._whole(name, self._settings.max_upload_bytes, by_sight=True)
-        return self._finish()
+        return self._upload("file")
+
+    def receive_two(self) -> tuple[dict[str, Upload], dict[str, str]]:
+        """A form's two models by side, and its field `values` as text if it is there. Raises as `receive`."""
+        kind, options = parse_options_header(self._request.headers.get("Content-Type"))
+        self._check_encoding()
+        if kind != "multipart/form-data":
+            raise UnsupportedMediaType(
+                msg(
+                    "A comparison is asked for as application/json or multipart/form-data, not as {type}.",
+                    type=kind[:80],
+                )
+            )
+        self._multipart(options.get("boundary", ""), Form(TWO_MODELS, ("values",)))
+        texts = {name: text.decode("utf-8", "replace") for name, text in self._texts.items()}
+        return {side: self._upload(side) for side in TWO_MODELS}, texts
 
     def _check_encoding(self) -> None:
         encoding = self._request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
-            raise UnsupportedMediaType("A body in a content encoding is not taken.", hint="Send the file as it is.")
+            raise UnsupportedMediaType(
+                msg("A body in a content encoding is not taken."), hint=msg("Send the file as it is.")
+            )
 
     def _disposition_name(self) -> str | None:
         return parse_options_header(self._request.headers.get("Content-Disposition"))[1].get("filename")
@@ -117,18 +151,19 @@ class Receiver:
 
     def _check_disk(self, wanted: int) -> None:
         if self._blobs.free_bytes() - wanted < self._settings.min_free_disk_bytes:
-            raise StorageFull("There is not enough room on the service's disk for this upload.")
+            raise StorageFull(msg("There is not enough room on the service's disk for this upload."))
 
-    def _open(self, name: str) -> File:
-        if any(file.name == name for file in self._files):
-            raise RequestError("Two files have the same name.", pointer=f"file[{len(self._files)}].filename")
+    def _open(self, field: str, name: str) -> File:
+        here = self._files.setdefault(field, [])
+        if any(file.name == name for file in here):
+            raise RequestError(msg("Two files have the same name."), pointer=f"{field}[{len(here)}].filename")
         announced = announced_length(self._request)
         file = File(name=name, incoming=self._stack.enter_context(Incoming(self._blobs, announced)))
-        self._files.append(file)
+        here.append(file)
         return file
 
     def _whole(self, name: str, maximum: int, *, by_sight: bool) -> None:
-        file = self._open(name)
+        file = self._open("file", name)
         for data in self._pieces(maximum):
             file.write(data)
             if by_sight:
@@ -136,9 +171,9 @@ class Receiver:
                 by_sight = False
         file.incoming.finish()
 
-    def _multipart(self, boundary: str) -> None:
+    def _multipart(self, boundary: str, form: Form) -> None:
         if not 0 < len(boundary) <= MAX_BOUNDARY:
-            raise RequestError("The multipart body has no usable boundary.", pointer="Content-Type")
+            raise RequestError(msg("The multipart body has no usable boundary."), pointer="Content-Type")
         try:
             self._parse(
                 PushMultipartParser(
@@ -146,48 +181,62 @@ class Receiver:
                     max_segment_count=self._settings.max_upload_parts,
                     max_header_size=8192,
                     header_charset="utf-8",
-                )
+                ),
+                form,
             )
         except ParserLimitReached as error:
             raise UploadTooLarge(
-                f"The multipart body breaks a limit: {error}.",
+                msg("The multipart body breaks a limit: {reason}.", reason=str(error)),
                 limit="max_upload_parts",
                 maximum=self._settings.max_upload_parts,
             ) from None
         except MultipartError as error:
-            raise RequestError(f"The multipart body is broken: {error}.") from None
+            raise RequestError(msg("The multipart body is broken: {reason}.", reason=str(error))) from None
 
-    def _parse(self, parser: PushMultipartParser) -> None:
-        file: File | None = None
+    def _parse(self, parser: PushMultipartParser, form: Form) -> None:
+        target: File | str = ""
         anything = False
         for data in self._pieces(self._settings.max_upload_bytes):
             anything = True
             for event in parser.parse(data):
                 if isinstance(event, MultipartSegment):
-                    file = self._segment(event)
-                elif file is not None and event is not None:
-                    file.write(event)
-                elif file is not None:
-                    file.incoming.finish()
+                    target = self._segment(event, form)
+                else:
+                    self._take(target, event)
         parser.close(check_complete=anything)
 
-    def _segment(self, segment: MultipartSegment) -> File:
-        pointer = f"file[{len(self._files)}]"
-        if segment.name != "file":
-            raise RequestError(
-                "The form has a field that is not known; every model file goes into a field named file.",
-                pointer=segment.name[:100] or "(no name)",
-            )
-        return self._open(names.clean(segment.filename, f"{pointer}.filename"))
+    def _take(self, target: File | str, data: bytes | None) -> None:
+        """What a segment brings; None at its end."""
+        if isinstance(target, str):
+            self._texts[target] = self._texts.get(target, b"") + (data or b"")
+            if len(self._texts[target]) > MAX_SETTING:
+                raise RequestError(msg("The field is longer than any value it may have."), pointer=target)
+        elif data is not None:
+            target.write(data)
+        else:
+            target.incoming.finish()
 
-    def _finish(self) -> Upload:
-        if not self._files:
-            raise NothingUploaded("The form holds no file.")
-        if not any(file.incoming.size for file in self._files):
-            raise NothingUploaded("The file is empty." if len(self._files) == 1 else "All files are empty.")
-        if len(self._files) == 1 and self._files[0].name != "spec.json":
-            refuse_at_sight(self._files[0].head)
-        return Upload(files=tuple(self._files))
+    def _segment(self, segment: MultipartSegment, form: Form) -> File | str:
+        field = str(segment.name or "")
+        if field in form.settings and field not in self._texts:
+            return field
+        if field not in form.models:
+            raise RequestError(
+                msg("The form has a field that is not known; files go into {fields}.", fields=form.models),
+                pointer=field[:100] or "(no name)",
+            )
+        number = len(self._files.get(field, ()))
+        return self._open(field, names.clean(segment.filename, f"{field}[{number}].filename"))
+
+    def _upload(self, field: str) -> Upload:
+        files = self._files.get(field, [])
+        if not files:
+            raise NothingUploaded(msg("The form has no file in a field {field}.", field=field))
+        if not any(file.incoming.size for file in files):
+            raise NothingUploaded(msg("The file is empty.") if len(files) == 1 else msg("All files are empty."))
+        if len(files) == 1 and files[0].name != SPEC:
+            refuse_at_sight(files[0].head)
+        return Upload(files=tuple(files))
 
 
 def refuse_at_sight(head: bytes) -> None:
@@ -195,7 +244,7 @@ def refuse_at_sight(head: bytes) -> None:
     seen = looks_like(head)
     if seen in REFUSED_AT_SIGHT or seen.startswith("an HTML page"):
         raise UnknownFormat(
-            f"This is no model that is read here: it looks like {seen}.",
+            msg("This is no model that is read here: it looks like {seen}.", seen=seen),
             looks_like=seen,
             formats=[known.id for known in formats()],
         )

@@ -19,6 +19,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from service import config
 from service.errors import ErrorInfo
 from service.jobs.identifiers import new_id
+from service.language import verbatim
 from service.web.pace import PacedSocket
 from service.web.problems import code_of, encode, problem
 
@@ -69,7 +70,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             log.error("request_broke", request_id=request_id, exc_info=exc)
         else:
             log.warning("request_refused", request_id=request_id, status=int(status), reason=type(exc).__name__)
-        body = encode(problem(ErrorInfo(code=code, detail=detail), request_id=request_id, status=status))
+        body = encode(problem(ErrorInfo(code=code, detail=verbatim(detail)), request_id=request_id, status=status))
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
             "Content-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\n"

@@ -1,6 +1,7 @@
 """What a warm process imports before the first task, by kind; knows no uploads and starts no work.
 
-The static kind carries every reader, a framework kind its builder, and both the enrichers.
+The static kind carries every reader, a framework kind its builder, and both the enrichers. The kind values carries the
+readers, too, and what reads numbers: NumPy is imported there and nowhere else.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, cast
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol, cast
 
+from service.compare.compare import compare
+from service.comparisons import Comparison
 from service.enrich.pipeline import warm as warm_enrichers
-from service.formats import Reader
+from service.formats import Reader, Upload
 from service.registry import Builder, load_builder, load_readers
+from service.tree import Model, Report
 from service.worker.rehearsal import rehearse
 
 ENVIRONMENT = {
@@ -30,15 +36,37 @@ ENVIRONMENT = {
 """All that libraries find in their environment: the process itself is started with none."""
 
 
+Compare = Callable[[Report, Report, Any], Comparison]
+"""Takes left, right and the pair of their values, or None."""
+
+
+class ValuesTools(Protocol):
+    """What `service.worker.values` offers."""
+
+    def measure(self, upload: Upload, model: Model, progress: Callable[[int, int], None]) -> Model:
+        """`model` with the statistics of every weight; `progress` hears of bytes done and to do."""
+        ...
+
+    def open_values(self, upload: Upload, report: Report) -> Any:
+        """Access to the values of an upload that `report` describes."""
+        ...
+
+    def pair(self, left: Any, right: Any) -> Any:
+        """What a comparison reads numbers from."""
+        ...
+
+
 class Kit(NamedTuple):
-    """The modules of a kind: readers or a builder, never both."""
+    """The modules of a kind: readers or a builder, never both; what compares; what reads values."""
 
     readers: tuple[Reader, ...]
     builder: Builder | None
+    compare: Compare | None = None
+    values: ValuesTools | None = None
 
     @property
     def framework_version(self) -> str | None:
-        """The framework's version; None for the static kind."""
+        """The framework's version; None for the kinds that have none."""
         return str(self.builder.framework_version()) if self.builder else None  # torch's is a subclass of str
 
 
@@ -46,18 +74,30 @@ def load(kind: str, module: Path | None) -> Kit:
     """Import what `kind` needs; `module` stands in for its readers or builder (tests of the wall)."""
     os.environ.update(ENVIRONMENT)
     tempfile.tempdir = "/"  # some modules ask for a temporary folder at import; one that is there, not one to write to
-    if kind == "static":
-        if module:
-            return Kit((cast("Reader", _from_file(module)),), None)
-        rehearse(load_readers())
-        return Kit(load_readers(), None)
+    if kind in ("static", "values"):
+        return _stand_in(_from_file(module)) if module else _reading(kind)
     builder = cast("Builder", _from_file(module)) if module else load_builder(kind)
     builder.warm()
     warm_enrichers()
     return Kit((), builder)
 
 
-def _from_file(path: Path) -> object:
+def _reading(kind: str) -> Kit:
+    readers = load_readers()
+    if kind == "static":
+        rehearse(readers)
+        return Kit(readers, None, compare)
+    values = cast("ValuesTools", importlib.import_module("service.worker.values"))
+    rehearse(readers, values.measure)
+    return Kit(readers, None, compare, values)
+
+
+def _stand_in(module: Any) -> Kit:
+    offers_values = hasattr(module, "measure")
+    return Kit((module,), None, getattr(module, "compare", None), module if offers_values else None)
+
+
+def _from_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no module")

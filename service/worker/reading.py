@@ -1,8 +1,8 @@
-"""An upload to an answer: recognised, read, enriched. Knows no task, no descriptor and no process."""
+"""An upload to an answer: recognised, read, measured if asked, enriched. Knows no task, descriptor or process."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from service import wire
 from service.enrich.pipeline import enrich
@@ -11,10 +11,15 @@ from service.registry import identify
 from service.tree import Model
 
 
-def read(upload: Upload, readers: Sequence[Reader]) -> wire.Answer:
-    """What the first reader that accepts the upload finds in it. Raises InputError."""
+def unmeasured(model: Model) -> Model:
+    """Where no values were asked for."""
+    return model
+
+
+def read(upload: Upload, readers: Sequence[Reader], measure: Callable[[Model], Model] = unmeasured) -> wire.Answer:
+    """What the first reader that accepts the upload finds in it, measured and then enriched. Raises InputError."""
     reader = identify(upload, tuple(readers))
     found = reader.read(upload)
     if isinstance(found, Model):
-        return wire.Answer(model=enrich(found), reader=reader.FORMAT.id)
+        return wire.Answer(model=enrich(measure(found)), reader=reader.FORMAT.id)
     return wire.Answer(build=found, reader=reader.FORMAT.id)

@@ -15,6 +15,7 @@ from service import wire
 from service.worker import work
 from service.worker.confine import Budget, LayerFailed, Plan, close, stand
 from service.worker.kit import Kit
+from service.worker.telling import Teller
 
 CHANNEL = 3
 """Descriptor at which the connection arrives."""
@@ -55,7 +56,7 @@ def _serve(plan: Plan, kit: Kit) -> None:
         return
     task, files, answer = received
     close(plan, _budget(task), stance)
-    work.send(answer, work.run(task, files, kit))
+    work.send(answer, work.run(task, files, kit, Teller(answer)))
 
 
 def _receive_task() -> tuple[wire.Task, list[int], int] | None:
@@ -73,10 +74,4 @@ def _receive_task() -> tuple[wire.Task, list[int], int] | None:
 
 
 def _budget(task: wire.Task) -> Budget:
-    limits = task.limits
-    building = task.work == "build"
-    return Budget(
-        memory_bytes=limits.build_memory_bytes if building else limits.memory_bytes,
-        seconds=limits.build_seconds if building else limits.seconds,
-        files=len(task.parts),
-    )
+    return Budget(memory_bytes=task.memory_bytes, seconds=task.seconds, files=task.descriptors)

@@ -1,4 +1,4 @@
-"""What a confined child does with its task: read, build or test the wall; knows no processes and no confinement.
+"""What a confined child does with its task: read, measure, build, compare, or test the wall; knows no processes.
 
 Every way to fail becomes an `Answer.error`. What goes wrong by a bug is named by its exception's class alone:
 a message may hold content of the upload or a path of this machine.
@@ -9,34 +9,41 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from service import wire
+from service.config import Limits
 from service.enrich.pipeline import enrich
 from service.errors import ErrorInfo, InputError, LimitExceeded, WorkerCrashed, WorkerOutOfMemory
 from service.formats import Upload
+from service.language import msg
 from service.source import FileSource, Meter
+from service.tree import Report
 from service.worker import selftest
 from service.worker.kit import Kit
 from service.worker.reading import read
+from service.worker.telling import Tell, ToldMeter, nobody
+
+T = TypeVar("T")
 
 OUT_OF_MEMORY = wire.encode(
-    wire.Answer(error=WorkerOutOfMemory("The analysis needed more memory than it may use and was stopped.").info)
+    wire.Answer(error=WorkerOutOfMemory(msg("The analysis needed more memory than it may use and was stopped.")).info)
 )
 """Made beforehand: when it is needed there is no memory left to make it."""
 
 
-def run(task: wire.Task, files: Sequence[int], kit: Kit) -> bytes:
-    """The encoded answer to `task`; never raises."""
+def run(task: wire.Task, files: Sequence[int], kit: Kit, tell: Tell = nobody) -> bytes:
+    """The encoded answer to `task`; never raises. `tell` hears how far it has come."""
     try:
-        return _encode(_answer(task, files, kit), task.limits.answer_bytes)
+        return _encode(_answer(task, files, kit, tell), task.limits.answer_bytes)
     except MemoryError:
         return OUT_OF_MEMORY
 
 
-def _answer(task: wire.Task, files: Sequence[int], kit: Kit) -> wire.Answer:
-    meter = Meter(task.limits)
+def _answer(task: wire.Task, files: Sequence[int], kit: Kit, tell: Tell) -> wire.Answer:
+    meter = _meter(task, tell)
     start = time.monotonic()
     try:
         answer = _WORKS[task.work](task, files, kit, meter)
@@ -47,29 +54,80 @@ def _answer(task: wire.Task, files: Sequence[int], kit: Kit) -> wire.Answer:
     return msgspec.structs.replace(answer, bytes_read=meter.read, seconds=time.monotonic() - start)
 
 
-def _read(task: wire.Task, files: Sequence[int], kit: Kit, meter: Meter) -> wire.Answer:
-    parts = {name: FileSource(file, meter) for name, file in zip(task.parts, files, strict=True)}
-    return read(Upload(parts, meter), kit.readers)
+def _meter(task: wire.Task, tell: Tell) -> ToldMeter:
+    limits = task.limits
+    if not task.reads_values:
+        return ToldMeter(limits, limits.read_bytes, tell)
+    most = limits.values_bytes
+    return ToldMeter(msgspec.structs.replace(limits, inflated_bytes=max(limits.inflated_bytes, most)), most, tell)
 
 
-def _build(task: wire.Task, files: Sequence[int], kit: Kit, meter: Meter) -> wire.Answer:
+def _read(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
+    return read(_upload(task.parts, files, meter), kit.readers)
+
+
+def _measure(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
+    values = _offered(kit.values)
+    upload = _upload(task.parts, files, meter)
+    return read(upload, kit.readers, lambda model: values.measure(upload, model, meter.tell))
+
+
+def _compare(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
+    left, right = (_report(file, task.limits) for file in files[:2])
+    pair = None
+    if task.values:
+        values = _offered(kit.values)
+        middle = 2 + len(task.parts)
+        meter.total = values_bytes(left) + values_bytes(right)
+        pair = values.pair(
+            values.open_values(_upload(task.parts, files[2:middle], meter), left),
+            values.open_values(_upload(task.right_parts, files[middle:], meter), right),
+        )
+    return wire.Answer(comparison=_offered(kit.compare)(left, right, pair))
+
+
+def _offered(tool: T | None) -> T:
+    """`tool`; LookupError in a kind that does not have it."""
+    if tool is None:
+        raise LookupError("a task for another kind")
+    return tool
+
+
+def _upload(names: Sequence[str], files: Sequence[int], meter: ToldMeter) -> Upload:
+    return Upload({name: FileSource(file, meter) for name, file in zip(names, files, strict=True)}, meter)
+
+
+def _report(file: int, limits: Limits) -> Report:
+    """A stored report: written by the service, so that its size is bounded already and is not the upload's."""
+    source = FileSource(file, Meter(limits, os.fstat(file).st_size))
+    return wire.decode_report(source.read_at(0, source.size))
+
+
+def values_bytes(report: Report) -> int:
+    """Stored bytes of all weights' values, as far as they are known."""
+    return sum(weight.bytes or 0 for layer in report.layers for weight in layer.weights if weight.tied_to is None)
+
+
+def _build(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
     source = FileSource(files[0], meter)
     if source.size > task.limits.json_bytes:
-        raise LimitExceeded("json_bytes", task.limits.json_bytes, "The architecture is too large.", value=source.size)
+        raise LimitExceeded(
+            "json_bytes", task.limits.json_bytes, msg("The architecture is too large."), value=source.size
+        )
     request = wire.decode_build(source.read_at(0, source.size))
-    if kit.builder is None:
-        raise LookupError(request.kind)
-    model = enrich(kit.builder.build(request, task.limits))
+    model = enrich(_offered(kit.builder).build(request, task.limits))
     return wire.Answer(model=model, reader=request.dialect, framework_version=kit.framework_version)
 
 
-def _test(task: wire.Task, files: Sequence[int], kit: Kit, meter: Meter) -> wire.Answer:  # noqa: ARG001 - one shape for all works
+def _test(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:  # noqa: ARG001 - one shape for all works
     return wire.Answer(probes=selftest.run(task.parts))
 
 
-_WORKS: dict[str, Callable[[wire.Task, Sequence[int], Kit, Meter], wire.Answer]] = {
+_WORKS: dict[str, Callable[[wire.Task, Sequence[int], Kit, ToldMeter], wire.Answer]] = {
     "read": _read,
+    "measure": _measure,
     "build": _build,
+    "compare": _compare,
     "selftest": _test,
 }
 
@@ -79,11 +137,11 @@ def _info(error: BaseException) -> ErrorInfo:
         return error.info
     if isinstance(error, RecursionError):
         return _too_deep().info
-    return WorkerCrashed("The analysis met an error of its own.", exception=type(error).__name__).info
+    return WorkerCrashed(msg("The analysis met an error of its own."), exception=type(error).__name__).info
 
 
 def _too_deep() -> LimitExceeded:
-    return LimitExceeded("recursion", 1000, "The content is nested deeper than can be followed.")
+    return LimitExceeded("recursion", 1000, msg("The content is nested deeper than can be followed."))
 
 
 def _encode(answer: wire.Answer, maximum: int) -> bytes:
@@ -94,7 +152,9 @@ def _encode(answer: wire.Answer, maximum: int) -> bytes:
         return wire.encode(wire.Answer(error=_info(error)))
     if len(data) <= maximum:
         return data
-    too_large = LimitExceeded("answer_bytes", maximum, "The description of this model is too large.", value=len(data))
+    too_large = LimitExceeded(
+        "answer_bytes", maximum, msg("The description of this model is too large."), value=len(data)
+    )
     return wire.encode(wire.Answer(error=too_large.info))
 
 

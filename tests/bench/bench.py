@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 
 import urllib3
 
+from tests.bench.statistics import large_file, statistics_table
 from tests.corpus import CACHE, ROOT, interpreter
 
 SAMPLES = ROOT / "docs" / "samples"
@@ -238,6 +239,9 @@ def main() -> None:
         print(f"\n{huge_spec(address)}\n", flush=True)
         for line in large_files(address, folder, chosen.rounds):
             print(line, flush=True)
+    print(f"\n{large_file(4)}\n", flush=True)
+    for line in statistics_table(chosen.rounds):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

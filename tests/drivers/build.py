@@ -40,7 +40,7 @@ def answer(line: str, kind: str) -> dict[str, Any]:
         model = builder.build(request, limits)
         return {"model": msgspec.to_builtins(model, enc_hook=said), "seconds": time.monotonic() - started}
     except WeighbridgeError as error:
-        return {"error": msgspec.to_builtins(error.info)}
+        return {"error": msgspec.to_builtins(error.info, enc_hook=said)}
     except Exception:  # noqa: BLE001 - the test wants to see what should not be
         return {"crash": traceback.format_exc()}
 

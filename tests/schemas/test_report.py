@@ -11,18 +11,27 @@ from marshmallow import ValidationError, fields
 
 from schemas import analysis, report
 from schemas import blocks as documented_blocks
+from schemas import comparison as documented_comparison
 from schemas import costs as documented_costs
 from schemas import measured as documented_measured
-from service import blocks, costs, measured, tree
+from service import blocks, comparisons, costs, measured, tree
 from service.enrich import pipeline
 from service.jobs.records import STATES
 from service.translation import encoder
-from service.web import documents
-from tests import builders
+from service.web import documents, problems
+from tests import builders, fakes
 
-DOCUMENTED = {blocks: documented_blocks, costs: documented_costs, measured: documented_measured, tree: report}
+DOCUMENTED = {
+    comparisons: documented_comparison,
+    blocks: documented_blocks,
+    costs: documented_costs,
+    measured: documented_measured,
+    tree: report,
+}
+SCHEMAS = {comparisons.Problem: "ProblemOfValuesSchema"}
+"""Those that are not called as their type: that name is taken."""
 PAIRS = {
-    kind: getattr(documented, f"{name}Schema")
+    kind: getattr(documented, SCHEMAS.get(kind) or f"{name}Schema")
     for module, documented in DOCUMENTED.items()
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, tree.Frozen) and name not in ("Frozen", "Model")
@@ -36,7 +45,8 @@ def test_every_field_is_documented_and_no_other(kind, schema):
     documented = schema().fields
     assert documented.keys() == types.keys()
     for name, field in documented.items():
-        assert field.allow_none == (type(None) in typing.get_args(types[name])), name
+        may_be_null = types[name] is typing.Any or type(None) in typing.get_args(types[name])
+        assert field.allow_none == may_be_null, name
         assert field.required, name
         assert field.metadata["description"], name
 
@@ -65,6 +75,9 @@ def test_choices_are_those_of_the_types():
     assert typing.get_args(tree.Status) == report.STATUSES
     assert typing.get_args(tree.Severity) == report.SEVERITIES
     assert STATES == analysis.STATES
+    assert typing.get_args(comparisons.Verdict) == documented_comparison.VERDICTS
+    statuses = typing.get_type_hints(comparisons.LayerPair)["status"]
+    assert typing.get_args(statuses) == documented_comparison.PAIR_STATUSES
 
 
 def _report():
@@ -98,3 +111,14 @@ def test_analyses_load_through_their_schema():
     for body in (documents.body(found), documents.body(found, encoder("en").encode(_report()))):
         loaded = analysis.AnalysisSchema().load(json.loads(body))
         assert (loaded["created_at"], loaded["finished_at"]) == ("1970-01-01T00:00:00.000Z", "1970-01-01T00:00:01.500Z")
+
+
+def test_comparisons_load_through_their_schema():
+    """With and without an answer."""
+    found = documents.ComparisonJob(
+        id="x", state="succeeded", created_at=0.0, left_id="l", right_id="r", values=True, report_id=1
+    )
+    answer = encoder("en").encode(fakes.comparison(_report(), _report(), values=True))
+    for document in (documents.comparison(found), documents.comparison(found, answer)):
+        loaded = documented_comparison.ComparisonJobSchema().load(json.loads(problems.encode(document)))
+        assert loaded["links"]["left"] == "/v1/analyses/l"

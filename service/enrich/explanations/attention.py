@@ -5,63 +5,126 @@ Knows Keras' per-head kernels (`[features, heads, size]`) and PyTorch's joint `i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 
-from service.enrich.explanations.recipe import Recipe, Sum, counted, term
-from service.enrich.explanations.shapes import sizes
-from service.tree import Layer, Term, Weight
+from service.enrich.explanations.attention_words import expert, text
+from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, term
+from service.enrich.explanations.references import reference
+from service.enrich.explanations.shapes import Sizes, sizes
+from service.language import msg
+from service.tree import Frozen, Layer, Term, Weight
 
-KINDS = ("multi_head_attention", "grouped_query_attention", "attention")
-_PROJECTIONS = ("query", "key", "value", "output")
-_REFERENCE = "Vaswani et al. 2017, arXiv:1706.03762"
+KINDS = ("multi_head_attention", "grouped_query_attention")
+_PROJECTIONS = ("query", "key", "gate", "value", "output")
+_EXTRA = frozenset({"bias_k", "bias_v"})
+_JOINT = 3
+
+
+class Projection(Frozen, frozen=True, kw_only=True):
+    """One projection: the kernel's shape, and the shape its bias has if there is one."""
+
+    name: str
+    kernel: Sizes
+    bias: Sizes | None
 
 
 def explain(layer: Layer, framework: str) -> Recipe | None:
-    """One sum per group of equal projections; None if a weight belongs to none."""
-    weights = counted(layer, framework)
-    if any(sizes(weight) is None for weight in weights):
+    """One sum per group of equal projections; None if there is no projection."""
+    own = [weight for weight in layer.weights if weight.name not in _EXTRA]
+    found = [one for one in (_projection(name, own, framework) for name in _PROJECTIONS) if one is not None]
+    joint = _joint(own)
+    sums = [*joint, *_grouped(found), *_extra(layer)]
+    if not joint and not found:
         return None
-    joint = [weight for weight in weights if weight.role in ("qkv_kernel", "qkv_bias")]
-    groups: dict[tuple[tuple[int, ...], ...], list[str]] = {}
-    for name in _PROJECTIONS:
-        held = [weight for weight in weights if weight.role in (f"{name}_kernel", f"{name}_bias")]
-        if held:
-            groups.setdefault(tuple(sizes(weight) or () for weight in held), []).append(name)
-    sums = [*_joint(joint), *(_projection(shapes, names) for shapes, names in groups.items())]
-    covered = len(joint) + sum(len(shapes) * len(names) for shapes, names in groups.items())
-    if covered != len(weights) or not sums:
-        return None
-    return Recipe(sums=tuple(sums), text=_text(joint, groups.values()), reference=_REFERENCE)
-
-
-def _joint(weights: Iterable[Weight]) -> list[Sum]:
-    """`3 × (embed × embed + embed)` for PyTorch's projections kept in one tensor."""
-    products: list[tuple[Term, ...]] = []
-    for weight in weights:
-        shape = sizes(weight) or ()
-        if not shape or shape[0] % 3:
-            return []
-        products.append(_product((shape[0] // 3, *shape[1:]), "one projection"))
-    return [Sum(outer=(term("projections", "query, key and value", 3),), products=tuple(products))] if products else []
-
-
-def _projection(shapes: tuple[tuple[int, ...], ...], names: list[str]) -> Sum:
-    what = ", ".join(names)
-    products = tuple(_product(shape, what) for shape in shapes)
-    outer = (term("projections", f"equal projections: {what}", len(names)),) if len(names) > 1 else ()
-    return Sum(outer=outer, products=products)
-
-
-def _product(shape: tuple[int, ...], what: str) -> tuple[Term, ...]:
-    kind = "kernel" if len(shape) > 1 else "bias"
-    return tuple(term(f"{kind}[{axis}]", f"{kind} of {what}, axis {axis}", size) for axis, size in enumerate(shape))
-
-
-def _text(joint: list[Weight], groups: Iterable[list[str]]) -> str:
-    listed = [", ".join(names) for names in groups]
-    if joint:
-        listed.insert(0, "query, key and value (kept in one tensor)")
-    return (
-        f"The attention projects its inputs: {'; '.join(listed)}. "
-        "Heads split these projections and add no weights of their own."
+    return Recipe(
+        sums=tuple(sums),
+        text=text(tuple(one.name for one in found), joint=bool(joint) and not found),
+        expert=expert(layer, framework, evaluate(sums), tuple(one.name for one in found)),
+        reference=reference(layer, framework),
+        claims=_claims(layer, framework, {one.name: one for one in found}),
     )
+
+
+def _projection(name: str, weights: list[Weight], framework: str) -> Projection | None:
+    """The projection called `name`; what its bias is follows from its kernel, never from the bias itself."""
+    held = [weight for weight in weights if _belongs(weight, name)]
+    kernel = next((sizes(weight) for weight in held if weight.role.endswith("kernel")), None)
+    if not kernel or len(kernel) < 2:
+        return None
+    has_bias = any(weight.role.endswith("bias") for weight in held)
+    if framework == "torch":
+        bias: Sizes = kernel[:1]
+    else:
+        bias = kernel[2:] if name == "output" else kernel[1:]
+    return Projection(name=name, kernel=kernel, bias=bias if has_bias else None)
+
+
+def _belongs(weight: Weight, name: str) -> bool:
+    if weight.role in (f"{name}_kernel", f"{name}_bias"):
+        return True
+    return weight.role in ("kernel", "bias") and f"{name}/" in f"/{weight.name}"
+
+
+def _joint(weights: list[Weight]) -> list[Sum]:
+    """`3 × (embed × embed + embed)` for PyTorch's projections kept in one tensor; the biases alone where they are."""
+    held = {weight.role: sizes(weight) for weight in weights if weight.role in ("qkv_kernel", "qkv_bias")}
+    kernel, bias = held.get("qkv_kernel"), held.get("qkv_bias")
+    width = (kernel or bias or (0,))[0]
+    if not width or width % _JOINT:
+        return []
+    each = term("embed", msg("features of the model (embed_dim)"), width // _JOINT)
+    products: list[tuple[Term, ...]] = []
+    if kernel and len(kernel) == 2:
+        products.append((each, term("inputs", msg("input features"), kernel[1])))
+    if bias:
+        products.append((each,))
+    return [Sum(outer=(_times(("query", "key", "value")),), products=tuple(products))]
+
+
+def _grouped(found: list[Projection]) -> list[Sum]:
+    groups: dict[tuple[Sizes, Sizes | None], list[str]] = {}
+    for one in found:
+        groups.setdefault((one.kernel, one.bias), []).append(one.name)
+    return [_sum(kernel, bias, tuple(names)) for (kernel, bias), names in groups.items()]
+
+
+def _sum(kernel: Sizes, bias: Sizes | None, names: tuple[str, ...]) -> Sum:
+    products = [_product("kernel", kernel, names)]
+    if bias is not None:
+        products.append(_product("bias", bias, names))
+    return Sum(outer=(_times(names),) if len(names) > 1 else (), products=tuple(products))
+
+
+def _times(names: tuple[str, ...]) -> Term:
+    return term("projections", msg("equal projections: {names}", names=names), len(names))
+
+
+def _product(what: str, shape: Sizes, names: tuple[str, ...]) -> tuple[Term, ...]:
+    return tuple(
+        term(
+            f"{what}[{axis}]", msg("{names}: size of {what} along axis {axis}", names=names, what=what, axis=axis), size
+        )
+        for axis, size in enumerate(shape)
+    )
+
+
+def _extra(layer: Layer) -> list[Sum]:
+    """The key and value that `add_bias_kv` puts behind every sequence."""
+    held = [weight for weight in layer.weights if weight.name in _EXTRA and weight.count is not None]
+    shapes = {sizes(weight) for weight in held}
+    if not held or len(shapes) > 1:
+        return []
+    width = math.prod(shapes.pop() or (0,))
+    several = term("learned positions", msg("one learned key and one learned value (add_bias_kv)"), len(held))
+    return [Sum(products=((several, term("embed", msg("features of the model (embed_dim)"), width)),))]
+
+
+def _claims(layer: Layer, framework: str, found: dict[str, Projection]) -> tuple[Claim, ...]:
+    query, key, value = found.get("query"), found.get("key"), found.get("value")
+    if framework == "torch" or query is None or key is None or value is None or len(query.kernel) != 3:
+        return ()
+    bias: Claim = ("use_bias", query.bias is not None)
+    if layer.kind == "grouped_query_attention":
+        heads, size = query.kernel[1:]
+        return (bias, ("num_query_heads", heads), ("head_dim", size), ("num_key_value_heads", key.kernel[1]))
+    return (bias, ("num_heads", query.kernel[1]), ("key_dim", query.kernel[2]), ("value_dim", value.kernel[-1]))

@@ -7,73 +7,186 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from service.enrich.explanations.recipe import Recipe, Sum, term
-from service.enrich.explanations.shapes import by_role, is_plain, sizes
-from service.tree import Layer, Term, Weight
+import msgspec
+
+from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, term
+from service.enrich.explanations.references import reference
+from service.enrich.explanations.remarks import no_effect, same_elsewhere, without_or_with_bias
+from service.enrich.explanations.shapes import Sizes, by_role, kernel_of, sizes
+from service.language import Message, mark, msg, msgn, sentences
+from service.tree import Frozen, Layer, Term, Weight
 
 KINDS = (
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "depthwise_conv1d", "depthwise_conv2d", "separable_conv1d", "separable_conv2d",
 )  # fmt: skip
-_KNOWN = {"kernel", "bias", "depthwise_kernel", "pointwise_kernel"}
-_AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_UNSHARED = frozenset({"LocallyConnected1D", "LocallyConnected2D"})
+_AXES = {
+    1: (mark("size of the kernel along its length"),),
+    2: (mark("height of the kernel"), mark("width of the kernel")),
+    3: (mark("depth of the kernel"), mark("height of the kernel"), mark("width of the kernel")),
+}
+_SYMBOLS = {
+    1: ("kernel length",),
+    2: ("kernel height", "kernel width"),
+    3: ("kernel depth", "kernel height", "kernel width"),
+}
+_FREE = {
+    "keras": ("strides", "padding", "dilation_rate", "data_format"),
+    "torch": ("stride", "padding", "dilation", "padding_mode"),
+}
+
+
+class Kernel(Frozen, frozen=True, kw_only=True):
+    """A kernel read by its layout: `channels` is what one filter sees, `multiplier` is set for a depthwise one."""
+
+    product: tuple[Term, ...]
+    window: Sizes
+    channels: int
+    filters: int
+    multiplier: int | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Output channels; of a grouped transposed convolution those of one group."""
+        return self.filters if self.multiplier is None else self.channels * self.multiplier
 
 
 def explain(layer: Layer, framework: str) -> Recipe | None:
-    """One sum of products from the kernels' shapes; None where a layout is not known."""
+    """One product per kernel and one for the biases; None where a layout is not known or filters are not shared."""
     held = by_role(layer)
-    kernels = [held[role] for role in ("kernel", "depthwise_kernel", "pointwise_kernel") if role in held]
-    products = [_kernel_product(kernel) for kernel in kernels]
-    if not kernels or not is_plain(layer, _KNOWN) or any(product is None for product in products):
+    weights = (kernel_of(layer), held.get("depthwise_kernel"), held.get("pointwise_kernel"))
+    kernels = [read_kernel(weight) for weight in weights if weight is not None]
+    found = [kernel for kernel in kernels if kernel is not None]
+    if not found or len(found) != len(kernels) or layer.type in _UNSHARED:
         return None
-    found = [product for product in products if product is not None]
-    sentences = [_sentence(kernel, product) for kernel, product in zip(kernels, found, strict=True)]
-    bias = sizes(held.get("bias"))
+    groups = _groups(layer, found[-1], sizes(held.get("bias")))
+    biases = found[-1].outputs * (groups if layer.kind.startswith("conv_transpose") else 1)
+    bias = "bias" in held
+    products = [kernel.product for kernel in found]
     if bias:
-        found.append(tuple(term("biases", "one bias per output channel", size) for size in bias))
-    sentences.append(f"Each output channel has one bias ({bias[0]})." if bias else "There is no bias.")
-    sentences.extend(_groups(layer))
-    return Recipe(sums=(Sum(products=tuple(found)),), text=" ".join(sentences), reference=_reference(layer, framework))
+        products.append((term("biases", msg("one bias per output channel"), biases),))
+    sums = (Sum(products=tuple(products)),)
+    return Recipe(
+        sums=sums,
+        text=_text([_per_group(kernel, groups, layer.kind) for kernel in found], biases if bias else None),
+        expert=sentences(
+            without_or_with_bias(framework, bias, evaluate(sums), biases),
+            _grouping(groups),
+            _elsewhere(layer, framework, groups),
+            no_effect(_FREE.get(framework, ())),
+        ),
+        reference=reference(layer, framework),
+        claims=_claims(framework, found, groups, biases, bias=bias),
+    )
 
 
-def _kernel_product(kernel: Weight) -> tuple[Term, ...] | None:
-    shape, layout = sizes(kernel), kernel.layout or ""
-    if shape is None or len(layout) != len(shape) or len(shape) - 2 not in _AXES:
+def read_kernel(weight: Weight) -> Kernel | None:
+    """A kernel by its layout; None where there is none or it does not fit the shape."""
+    shape, layout = sizes(weight), weight.layout or ""
+    rank = len(layout) - 2
+    if shape is None or len(layout) != len(shape) or rank not in _AXES:
         return None
-    spatial = iter(_AXES[len(shape) - 2])
-    return tuple(_axis(letter, size, spatial, kernel.role) for letter, size in zip(layout, shape, strict=True))
+    by_letter = dict(zip(layout, shape, strict=True))
+    spatial = iter(zip(_SYMBOLS[rank], _AXES[rank], strict=True))
+    product = tuple(_axis(letter, size, spatial) for letter, size in zip(layout, shape, strict=True))
+    window = tuple(size for letter, size in zip(layout, shape, strict=True) if letter not in "IOM")
+    if len(window) != rank:
+        return None
+    return Kernel(
+        product=product,
+        window=window,
+        channels=by_letter.get("I", 1),
+        filters=by_letter.get("O", 1),
+        multiplier=by_letter.get("M"),
+    )
 
 
-def _axis(letter: str, size: int, spatial: Iterator[str], role: str) -> Term:
+def _axis(letter: str, size: int, spatial: Iterator[tuple[str, str]]) -> Term:
     if letter == "I":
-        return term("input channels", "input channels that one filter sees (per group)", size)
+        return term("input channels", msg("input channels that one filter sees (per group)"), size)
     if letter == "O":
-        return term("filters", "filters, one per output channel", size)
+        return term("filters", msg("filters, one per output channel"), size)
     if letter == "M":
-        return term("multiplier", "filters per input channel (depth multiplier)", size)
-    axis = next(spatial)
-    return term(f"kernel {axis}", f"size of the {role.replace('_', ' ')} along {axis}", size)
+        return term("multiplier", msg("filters per input channel (depth multiplier)"), size)
+    symbol, meaning = next(spatial, ("kernel", mark("size of the kernel")))
+    return term(symbol, Message(meaning), size)
 
 
-def _sentence(kernel: Weight, product: tuple[Term, ...]) -> str:
-    window = " × ".join(str(one.value) for one in product if one.symbol.startswith("kernel"))
-    by_symbol = {one.symbol: one.value for one in product}
-    channels = by_symbol.get("input channels", 0)
-    if kernel.role == "depthwise_kernel" or "multiplier" in by_symbol:
-        own = by_symbol.get("multiplier", 1)
-        return f"Each of the {channels} input channels has {own} filter(s) of {window} of its own."
-    filters = by_symbol.get("filters", 0)
-    return f"Each of the {filters} filters has {window} weights for each of the {channels} input channels it sees."
+def _groups(layer: Layer, kernel: Kernel, bias: Sizes | None) -> int:
+    """The recorded number of groups; of a transposed convolution without a record that which its bias tells."""
+    recorded = layer.config.get("groups")
+    if type(recorded) is int and recorded > 0:
+        return recorded
+    if layer.kind.startswith("conv_transpose") and bias and len(bias) == 1 and kernel.filters:
+        return max(1, bias[0] // kernel.filters)
+    return 1
 
 
-def _groups(layer: Layer) -> list[str]:
-    groups = layer.config.get("groups", 1)
-    if not isinstance(groups, int) or groups <= 1:
-        return []
-    return [f"With groups={groups} a filter sees only 1/{groups} of the input channels."]
+def _text(kernels: list[Kernel], biases: int | None) -> Message:
+    told = [_sentence(kernel) for kernel in kernels]
+    if biases is None:
+        return sentences(*told, msg("There is no bias."))
+    return sentences(*told, msg("Each output channel has one bias ({biases}).", biases=biases))
 
 
-def _reference(layer: Layer, framework: str) -> str | None:
+def _sentence(kernel: Kernel) -> Message:
+    window = " × ".join(map(str, kernel.window))
+    if kernel.multiplier is not None:
+        return msgn(
+            "Every input channel ({channels}) has a kernel of {window} of its own.",
+            "Every input channel ({channels}) has {n} kernels of {window} of its own.",
+            n=kernel.multiplier, channels=kernel.channels, window=window,
+        )  # fmt: skip
+    return msgn(
+        "Its one filter has a kernel of {window} for every input channel it sees ({channels}).",
+        "Each of the {n} filters has a kernel of {window} for every input channel it sees ({channels}).",
+        n=kernel.filters, window=window, channels=kernel.channels,
+    )  # fmt: skip
+
+
+def _per_group(kernel: Kernel, groups: int, kind: str) -> Kernel:
+    """A grouped transposed kernel, which lists all inputs and one group's outputs, as each of its filters sees it."""
+    if groups == 1 or not kind.startswith("conv_transpose"):
+        return kernel
+    return msgspec.structs.replace(kernel, channels=kernel.channels // groups, filters=kernel.filters * groups)
+
+
+def _grouping(groups: int) -> Message | None:
+    if groups == 1:
+        return None
+    return msg(
+        "With groups={groups} a filter sees only 1/{groups} of the input channels, so the kernel is {groups} times "
+        "smaller than without groups.",
+        groups=groups,
+    )
+
+
+def _elsewhere(layer: Layer, framework: str, groups: int) -> Message:
+    kind, rank = layer.kind, layer.kind[-2:]
+    if framework == "torch" and groups > 1 and "transpose" in kind:
+        return msg("Keras has no groups in its transposed convolutions.")
     if framework == "torch":
-        return f"torch.nn.{layer.type}" if layer.type else None
-    return "https://keras.io/api/layers/convolution_layers/"
+        return same_elsewhere(framework, f"keras.layers.Conv{rank.upper()}{'Transpose' * ('transpose' in kind)}")
+    if kind.startswith("depthwise"):
+        return msg("PyTorch has no class of its own for it: torch.nn.Conv{rank} with groups=in_channels counts the "
+                   "same.", rank=rank)  # fmt: skip
+    if kind.startswith("separable"):
+        return msg(
+            "PyTorch writes it as two modules, torch.nn.Conv{rank} with groups=in_channels and bias=False and one with "
+            "kernel_size=1; together they count the same.", rank=rank,
+        )  # fmt: skip
+    return same_elsewhere(framework, f"torch.nn.Conv{'Transpose' * ('transpose' in kind)}{rank}")
+
+
+def _claims(framework: str, kernels: list[Kernel], groups: int, biases: int, *, bias: bool) -> tuple[Claim, ...]:
+    first, last = kernels[0], kernels[-1]
+    window: Claim = ("kernel_size", first.window)
+    if framework == "torch":
+        transposed = first.product[0].symbol == "input channels"
+        inputs = first.channels if transposed else first.channels * groups
+        return (window, ("in_channels", inputs), ("out_channels", biases))
+    own: tuple[Claim, ...] = (window, ("use_bias", bias))
+    if last.multiplier is None:
+        own = (*own, ("filters", last.filters))
+    return own if first.multiplier is None else (*own, ("depth_multiplier", first.multiplier))

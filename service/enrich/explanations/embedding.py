@@ -1,24 +1,49 @@
-"""Embedding tables: one vector per index."""
+"""Embedding tables: one vector per index; knows the second table of a reversible one."""
 
 from __future__ import annotations
 
-from service.enrich.explanations.recipe import Recipe, Sum, term
-from service.enrich.explanations.shapes import by_role, is_plain, sizes
+from service.enrich.explanations.recipe import Claim, Recipe, Sum, term
+from service.enrich.explanations.references import reference
+from service.enrich.explanations.remarks import no_effect, same_elsewhere
+from service.enrich.explanations.shapes import by_role, sizes
+from service.language import msg, sentences
 from service.tree import Layer
 
 KINDS = ("embedding",)
-_REFERENCES = {"keras": "https://keras.io/api/layers/core_layers/embedding/", "torch": "torch.nn.Embedding"}
 
 
 def explain(layer: Layer, framework: str) -> Recipe | None:
-    """`rows × dimensions`; None for anything but one plain table."""
-    shape = sizes(by_role(layer).get("embedding"))
-    if shape is None or len(shape) != 2 or not is_plain(layer, {"embedding"}):
+    """`rows × dimensions`, twice where the way back has a table of its own; None where there is no table."""
+    held = by_role(layer)
+    table = held.get("embedding") or held.get("packed_kernel")
+    shape = sizes(table)
+    if shape is None or len(shape) != 2:
         return None
-    rows, width = shape
-    product = (term("rows", "indices in the vocabulary", rows), term("dimensions", "values per index", width))
+    rows = term("rows", msg("indices in the vocabulary"), shape[0])
+    width = term("dimensions", msg("values per index"), shape[1])
+    reverse = "kernel" in held and sizes(held["kernel"]) == shape[::-1]
+    sums = [Sum(products=((rows, width), (width, rows)) if reverse else ((rows, width),))]
     return Recipe(
-        sums=(Sum(products=(product,)),),
-        text=f"The table has one vector of {width} values for each of {rows} indices ({rows} × {width}).",
-        reference=_REFERENCES.get(framework),
-    )
+        sums=tuple(sums),
+        text=sentences(
+            msg("The table has one vector of {width} values for each of {rows} indices ({rows} × {width}).",
+                rows=shape[0], width=shape[1]),
+            msg("The way back from vectors to indices has a table of its own (tie_weights=False).")
+            if reverse
+            else None,
+        ),
+        expert=sentences(
+            msg("The count does not depend on the length of the sequences. A head that shares the table "
+                "(tied weights) adds nothing."),
+            no_effect(("mask_zero",) if framework == "keras" else ("padding_idx", "max_norm", "sparse")),
+            same_elsewhere(framework, "torch.nn.Embedding" if framework == "keras" else "keras.layers.Embedding"),
+        ),
+        reference=reference(layer, framework),
+        claims=_claims(framework, shape[0], shape[1]),
+    )  # fmt: skip
+
+
+def _claims(framework: str, rows: int, width: int) -> tuple[Claim, ...]:
+    if framework == "torch":
+        return (("num_embeddings", rows), ("embedding_dim", width))
+    return (("input_dim", rows), ("output_dim", width))

@@ -1,44 +1,71 @@
-"""Fully connected layers: `in × out + out`. Knows Keras Dense and PyTorch Linear, with LoRA pairs."""
+"""Fully connected layers: `inputs × units + units`. Knows Keras Dense and PyTorch Linear."""
 
 from __future__ import annotations
 
-from service.enrich.explanations.recipe import Recipe, Sum, term
-from service.enrich.explanations.shapes import by_role, is_plain
-from service.tree import Layer, Term
+from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, term
+from service.enrich.explanations.references import reference
+from service.enrich.explanations.remarks import no_effect, same_elsewhere, without_or_with_bias
+from service.enrich.explanations.shapes import by_role, kernel_of, sizes
+from service.language import Message, msg, msgn, sentences
+from service.tree import Layer
 
 KINDS = ("linear",)
-_REFERENCES = {"keras": "https://keras.io/api/layers/core_layers/dense/", "torch": "torch.nn.Linear"}
+_NOT_PLAIN = frozenset({"MaxoutDense", "Highway"})
+"""Classes of Keras 1 with several kernels."""
 
 
 def explain(layer: Layer, framework: str) -> Recipe | None:
-    """`inputs × units (+ units)`; None for weights that do not fit a plain or LoRA layer."""
-    held = by_role(layer)
-    kernel = held.get("kernel")
-    if kernel is None or kernel.shape is None or len(kernel.shape) != 2 or not is_plain(layer, _KNOWN):
+    """`inputs × units (+ units)`; None where the layer holds no single matrix."""
+    kernel = kernel_of(layer)
+    shape = sizes(kernel)
+    if kernel is None or shape is None or len(shape) != 2 or layer.type in _NOT_PLAIN:
         return None
-    first, second = (size or 0 for size in kernel.shape)
-    inputs, units = (second, first) if kernel.layout == "out-in" else (first, second)
-    per_input, per_unit = term("inputs", "input features", inputs), term("units", "units (output features)", units)
-    products: list[tuple[Term, ...]] = [(per_input, per_unit)]
-    product = f"{inputs} × {units} = {inputs * units}"
-    sentence = f"Each of the {units} units has one weight for each of the {inputs} inputs ({product})"
-    if "bias" in held:
-        products.append((per_unit,))
-        sentence += f" and one bias ({units})"
-    else:
-        sentence += " and no bias"
+    inputs, units = shape[::-1] if kernel.layout == "out-in" or kernel.role == "packed_kernel" else shape
+    bias = "bias" in by_role(layer)
+    per_unit = term("units", msg("units (output features)"), units)
+    products = [(term("inputs", msg("input features"), inputs), per_unit)]
+    sums = (Sum(products=(*products, (per_unit,)) if bias else (*products,)),)
     return Recipe(
-        sums=(Sum(products=tuple(products)), *_lora(layer)), text=f"{sentence}.", reference=_REFERENCES.get(framework)
+        sums=sums,
+        text=_text(inputs, units, bias=bias),
+        expert=_expert(framework, evaluate(sums), units, bias=bias),
+        reference=reference(layer, framework),
+        claims=_claims(framework, inputs, units, bias=bias),
     )
 
 
-_KNOWN = {"kernel", "bias", "lora_a", "lora_b"}
-
-
-def _lora(layer: Layer) -> tuple[Sum, ...]:
-    pair = [weight for weight in layer.weights if weight.role in ("lora_a", "lora_b")]
-    return tuple(
-        Sum(products=(tuple(term(f"{weight.name}[{axis}]", f"size of the low-rank pair's {weight.name}", size or 0)
-                            for axis, size in enumerate(weight.shape or ())),))
-        for weight in pair
+def _text(inputs: int, units: int, *, bias: bool) -> Message:
+    product = f"{inputs} × {units} = {inputs * units}"
+    if bias:
+        return msgn(
+            "Its one unit has one weight for each of the {inputs} inputs ({product}) and one bias.",
+            "Each of the {n} units has one weight for each of the {inputs} inputs ({product}) and one bias ({n}).",
+            n=units, inputs=inputs, product=product,
+        )  # fmt: skip
+    return msgn(
+        "Its one unit has one weight for each of the {inputs} inputs ({product}) and no bias.",
+        "Each of the {n} units has one weight for each of the {inputs} inputs ({product}) and no bias.",
+        n=units, inputs=inputs, product=product,
     )  # fmt: skip
+
+
+def _expert(framework: str, total: int, units: int, *, bias: bool) -> Message:
+    keras = framework == "keras"
+    stored = (
+        msg("Keras stores the kernel as [inputs, units], PyTorch its transpose.")
+        if keras
+        else msg("PyTorch stores the weight as [units, inputs], Keras its transpose.")
+    )
+    return sentences(
+        without_or_with_bias(framework, bias, total, units),
+        same_elsewhere(framework, "torch.nn.Linear" if keras else "keras.layers.Dense"),
+        stored,
+        msg("The layer works on the last axis only: batch size and number of positions do not change the count."),
+        no_effect(("activation",)) if keras else None,
+    )
+
+
+def _claims(framework: str, inputs: int, units: int, *, bias: bool) -> tuple[Claim, ...]:
+    if framework == "torch":
+        return (("in_features", inputs), ("out_features", units))
+    return (("units", units), ("use_bias", bias))

@@ -1,4 +1,4 @@
-"""The grammar of an explanation: outer factors times a sum of products; knows arithmetic and wording, no layer.
+"""The grammar of an explanation: outer factors times a sum of products; knows arithmetic, no layer and no wording.
 
 `4 × (128 × 64 + 64 × 64 + 64) = 49408` is one `Sum` with the outer factor 4 and three products.
 """
@@ -8,8 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from service.language import verbatim
+from service.enrich.counts import PARAMETER_GROUPS
+from service.language import Message
 from service.tree import Frozen, Group, Layer, Part, Term, Weight
+
+MAX_NAMES = 12
+"""Most weights or cells named one by one in a sentence."""
+
+Claim = tuple[str, bool | int | tuple[int, ...]]
+"""What the shapes say that a setting of the layer's configuration must be: `("units", 64)`, `("scale", True)`."""
 
 
 class Sum(Frozen, frozen=True, kw_only=True):
@@ -20,77 +27,73 @@ class Sum(Frozen, frozen=True, kw_only=True):
 
 
 class Recipe(Frozen, frozen=True, kw_only=True):
-    """Sums that add up to a layer's count, with a sentence and its source."""
+    """Sums that should add up to a layer's count, and what there is to say of them.
+
+    Attributes:
+        sums: What is added.
+        text: For a person who meets this layer for the first time.
+        expert: What the options do to the count, and what the other framework would count.
+        reference: Paper or page of the documentation.
+        claims: Settings as the shapes tell them, to be held against the recorded configuration.
+        certain: False where the weights leave open which of several readings is meant.
+    """
 
     sums: tuple[Sum, ...]
-    text: str
+    text: Message
+    expert: Message
     reference: str | None = None
+    claims: tuple[Claim, ...] = ()
+    certain: bool = True
 
 
-def term(symbol: str, meaning: str, value: int) -> Term:
+def term(symbol: str, meaning: Message, value: int) -> Term:
     """Short for a `Term`."""
-    return Term(symbol=symbol, meaning=verbatim(meaning), value=value)
+    return Term(symbol=symbol, meaning=meaning, value=value)
 
 
-def evaluate(recipe: Recipe) -> int:
-    """The number that the recipe gives."""
-    return sum(_value(part.outer) * sum(_value(product) for product in part.products) for part in recipe.sums)
+def evaluate(sums: Iterable[Sum]) -> int:
+    """The number that the sums give."""
+    return sum(_value(part.outer) * sum(_value(product) for product in part.products) for part in sums)
 
 
-def formula(recipe: Recipe, total: int) -> str:
-    """The recipe in figures, ending in `= total`."""
-    return f"{' + '.join(_figures(part) for part in recipe.sums) or '0'} = {total}"
+def formula(sums: Iterable[Sum]) -> str:
+    """The sums in figures, ending in `= total`."""
+    found = tuple(sums)
+    return f"{' + '.join(_figures(part) for part in found) or '0'} = {evaluate(found)}"
 
 
-def terms(recipe: Recipe) -> tuple[Term, ...]:
+def terms(sums: Iterable[Sum]) -> tuple[Term, ...]:
     """Every distinct term, in order of appearance."""
-    found = (one for part in recipe.sums for group in (part.outer, *part.products) for one in group)
+    found = (one for part in sums for group in (part.outer, *part.products) for one in group)
     return tuple(dict.fromkeys(found))
 
 
 def counted(layer: Layer, framework: str) -> tuple[Weight, ...]:
-    """The weights that the framework itself counts as the layer's parameters."""
+    """The weights that the framework itself counts: in Keras all, in PyTorch the parameters without the buffers."""
     if framework == "torch":
-        return tuple(weight for weight in layer.weights if weight.group != "statistic")
+        return tuple(weight for weight in layer.weights if weight.group in PARAMETER_GROUPS)
     return layer.weights
 
 
 def parts(layer: Layer) -> tuple[Part, ...]:
     """The layer's elements by group, in a fixed order, with the names of the weights in each."""
-    order: tuple[Group, ...] = ("trainable", "frozen", "unknown", "statistic")
+    order: tuple[Group, ...] = ("trainable", "frozen", "unknown", "statistic", "other")
     found = ((group, [weight for weight in layer.weights if weight.group == group]) for group in order)
     return tuple(
-        Part(group=group, names=tuple(weight.name for weight in held), count=sum(weight.count or 0 for weight in held))
+        Part(group=group, names=names(held), count=sum(weight.count or 0 for weight in held))
         for group, held in found
         if held
     )
 
 
-def listing(layer: Layer, framework: str, total: int) -> str:
-    """A sentence on how the count splits into what is learned and what is not; empty if there is nothing to add."""
-    beside = [weight for weight in layer.weights if weight.group == "statistic"]
-    frozen = any(weight.group == "frozen" for weight in layer.weights)
-    sentences = []
-    if beside and framework == "torch":
-        held = sum(weight.count or 0 for weight in beside)
-        sentences.append(
-            f"PyTorch keeps {names(beside)} ({held} values) as buffers, outside parameters(), "
-            f"so they are not in the {total}."
-        )
-    if frozen:
-        sentences.append("The layer is frozen: these parameters would be trained once it is unfrozen.")
-    tied = [weight for weight in layer.weights if weight.tied_to]
-    if tied:
-        sentences.append(
-            f"{names(tied)} shares its storage with {tied[0].tied_to}, so the model's totals count it once."
-        )
-    return " ".join(sentences)
+def names(weights: Iterable[Weight]) -> tuple[str, ...]:
+    """The framework's own names of the weights."""
+    return tuple(weight.name for weight in weights)
 
 
-def names(weights: Iterable[Weight]) -> str:
-    """`gamma, beta and moving_mean`."""
-    found = [weight.name for weight in weights]
-    return " and ".join(part for part in (", ".join(found[:-1]), found[-1] if found else "") if part)
+def listed(found: tuple[str, ...]) -> tuple[str, ...]:
+    """Names for a sentence: those beyond what anybody would read become an ellipsis."""
+    return found if len(found) <= MAX_NAMES else (*found[:MAX_NAMES], "…")
 
 
 def _value(product: Iterable[Term]) -> int:
@@ -99,7 +102,7 @@ def _value(product: Iterable[Term]) -> int:
 
 def _figures(part: Sum) -> str:
     products = [" × ".join(str(one.value) for one in product) or "1" for product in part.products]
-    inner = " + ".join(products)
+    inner = " + ".join(products) or "0"
     outer = " × ".join(str(one.value) for one in part.outer)
     if not outer:
         return inner

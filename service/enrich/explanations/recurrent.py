@@ -6,90 +6,86 @@ and directions in one module (`weight_ih_l0`, `weight_ih_l0_reverse`) where Kera
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 
-from service.enrich.explanations.recipe import Recipe, Sum, term
-from service.enrich.explanations.shapes import sizes
-from service.tree import Layer, Term, Weight
+from service.enrich.explanations.cells import GATES, Cell, cells_of
+from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, listed, term
+from service.enrich.explanations.recurrent_words import expert, gates_named, text
+from service.enrich.explanations.references import reference
+from service.language import Message, msg
+from service.tree import Layer, Term
 
 KINDS = ("simple_rnn", "lstm", "gru", "bidirectional", "rnn", "rnn_cell")
-_GATES = {1: "one candidate", 3: "update, reset and candidate", 4: "input, forget, cell and output"}
-_SUFFIX = re.compile(r"^(?:weight|bias)_(?:ih|hh|hr)(?P<cell>_l\d+(?:_reverse)?)?$")
-_REFERENCES = {
-    "lstm": "Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
-    "gru": "Cho et al. 2014, arXiv:1406.1078",
-}
-
-
-_Held = dict[str, tuple[int, ...] | None]
+_FOLDED = 3
+"""From so many equal cells on they become one factor instead of as many summands."""
 
 
 def explain(layer: Layer, framework: str) -> Recipe | None:
     """One sum per cell (direction, stacked layer); None if the weights are not those of plain gated cells."""
-    cells: dict[str, list[Weight]] = {}
-    for weight in layer.weights:
-        cells.setdefault(_cell_of(weight), []).append(weight)
-    found = [_cell(name, weights, framework) for name, weights in cells.items()]
-    known = [cell for cell in found if cell is not None]
-    if not known or len(known) != len(found):
+    cells = cells_of(layer, framework)
+    if not cells:
         return None
-    sums = tuple(part for parts, _ in known for part in parts)
-    return Recipe(sums=sums, text=" ".join(sentence for _, sentence in known), reference=_REFERENCES.get(layer.kind))
+    folded = [part for group in _equal(cells) for part in _folded_sums(group)]
+    sums = tuple(folded)
+    return Recipe(
+        sums=sums,
+        text=text(layer, cells),
+        expert=expert(layer, framework, cells, evaluate(sums)),
+        reference=reference(layer, framework),
+        claims=_claims(layer, framework, cells),
+    )
 
 
-def _cell_of(weight: Weight) -> str:
-    match = _SUFFIX.match(weight.name)
-    if match:
-        return (match["cell"] or "").lstrip("_")
-    return weight.name.rpartition("/")[0]
-
-
-def _cell(name: str, weights: list[Weight], framework: str) -> tuple[list[Sum], str] | None:
-    held = {weight.role: sizes(weight) for weight in weights}
-    kernel, recurrent = held.get("kernel"), held.get("recurrent_kernel")
-    if kernel is None or recurrent is None or len(kernel) != 2 or len(recurrent) != 2 or None in held.values():
-        return None
-    if framework == "torch":
-        kernel, recurrent = kernel[::-1], recurrent[::-1]
-    projection = held.get("projection_kernel")
-    units = projection[1] if projection else recurrent[0]
-    gates, rest = divmod(kernel[1], units) if units else (0, 1)
-    if rest or gates not in _GATES or recurrent[1] != gates * units:
-        return None
-    return _sums(name, kernel[0], units, gates, held), _text(name, kernel[0], units, gates, held)
-
-
-def _sums(name: str, inputs: int, units: int, gates: int, held: _Held) -> list[Sum]:
-    """The gated sum, and the projection, which has no gates, beside it."""
-    projected = held.get("projection_kernel")
-    carried = projected[0] if projected else units
-    where = f" of {name}" if name else ""
-    unit = term("units", f"units{where}", units)
-    products: list[tuple[Term, ...]] = [
-        (term("inputs", f"input features{where}", inputs), unit),
-        (term("state", f"values carried to the next step{where}", carried), unit),
+def _equal(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Cells of equal sizes together, where there are so many that a sum of all would be hard to read."""
+    groups: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.sizes, []).append(cell)
+    return [
+        part for group in groups.values() for part in ([group] if len(group) >= _FOLDED else [[one] for one in group])
     ]
-    products += [(unit,)] * _bias_vectors(held, gates * units)
-    gated = Sum(outer=(term("gates", f"gates: {_GATES[gates]}", gates),), products=tuple(products))
-    if not projected:
-        return [gated]
-    down = (term("projection", f"projected size (proj_size){where}", carried), unit)
-    return [gated, Sum(products=(down,))]
 
 
-def _bias_vectors(held: _Held, width: int) -> int:
-    """How many bias vectors of one value per gate and unit there are."""
-    found = [held.get("bias"), held.get("recurrent_bias")]
-    return sum(shape[0] if len(shape) == 2 else shape[0] // width for shape in found if shape)
+def _folded_sums(group: list[Cell]) -> list[Sum]:
+    """The gated sum, and the projection, which has no gates, beside it."""
+    cell, several = group[0], len(group) > 1
+    where = None if several else cell.name or None
+    outer = (
+        term("cells", msg("equal cells: {names}", names=listed(tuple(one.name for one in group))), len(group)),
+    ) * several
+    unit = term("units", _of(where, msg("units"), msg("units of {cell}", cell=where)), cell.units)
+    inputs = term("inputs", _of(where, msg("input features"), msg("input features of {cell}", cell=where)), cell.inputs)
+    carried = msg("values carried to the next step")
+    state = term(
+        "state", _of(where, carried, msg("values carried to the next step of {cell}", cell=where)), cell.carried
+    )
+    products: list[tuple[Term, ...]] = [(inputs, unit), (state, unit), *[(unit,)] * cell.biases]
+    gates = term("gates", gates_named(cell.gates), cell.gates)
+    found = [Sum(outer=(*outer, gates), products=tuple(products))]
+    if cell.projected:
+        down = term("projection", msg("projected size (proj_size)"), cell.carried)
+        found.append(Sum(outer=outer, products=((down, unit),)))
+    return found
 
 
-def _text(name: str, inputs: int, units: int, gates: int, held: _Held) -> str:
-    vectors = _bias_vectors(held, gates * units)
-    biases = {0: "no bias", 1: "one bias"}.get(vectors, "two biases (one beside the inputs, one beside the state)")
-    where = f"{name}: " if name else ""
-    gate = "The cell has one set of weights" if gates == 1 else f"There are {gates} gates ({_GATES[gates]}), each"
-    linked = "" if gates == 1 else " with weights"
+def _of(where: str | None, alone: Message, named: Message) -> Message:
+    return alone if where is None else named
+
+
+def _claims(layer: Layer, framework: str, cells: list[Cell]) -> tuple[Claim, ...]:
+    first = cells[0]
+    if layer.kind in ("rnn", "bidirectional", "rnn_cell") and framework == "keras":
+        return ()
+    if framework == "keras":
+        own: tuple[Claim, ...] = (("units", first.units), ("use_bias", first.biases > 0))
+        return (*own, ("reset_after", first.biases > 1)) if first.gates == GATES["gru"] and first.biases else own
+    size: tuple[Claim, ...] = (("input_size", first.inputs), ("hidden_size", first.units), ("bias", first.biases > 0))
+    if layer.kind == "rnn_cell":
+        return size
+    backward = any(cell.name.endswith("_reverse") for cell in cells)
     return (
-        f"{where}{gate}{linked} from {inputs} inputs and from the previous state to {units} units, "
-        f"with {biases} per unit."
+        *size,
+        ("bidirectional", backward),
+        ("num_layers", len(cells) // (2 if backward else 1)),
+        ("proj_size", first.carried if first.projected else 0),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from service.tree import Layer, Shape, Weight
 
-from service.tree import Layer, Weight
+Sizes = tuple[int, ...]
 
 
 def by_role(layer: Layer) -> dict[str, Weight]:
@@ -15,14 +15,24 @@ def by_role(layer: Layer) -> dict[str, Weight]:
     return found
 
 
-def is_plain(layer: Layer, roles: AbstractSet[str]) -> bool:
-    """Whether every weight's role is one of `roles`, each at most once."""
-    seen = [weight.role for weight in layer.weights]
-    return len(seen) == len(set(seen)) and set(seen) <= roles
+def kernel_of(layer: Layer) -> Weight | None:
+    """The layer's kernel; of a weight-normalised one its direction, which has the same shape."""
+    held = by_role(layer)
+    return held.get("kernel") or held.get("weight_v") or held.get("packed_kernel")
 
 
-def sizes(weight: Weight | None) -> tuple[int, ...] | None:
+def sizes(weight: Weight | None) -> Sizes | None:
     """The weight's shape with every size known, else None."""
-    if weight is None or weight.shape is None or None in weight.shape:
+    return None if weight is None else known(weight.shape)
+
+
+def known(shape: Shape | None) -> Sizes | None:
+    """A shape with every size known, else None."""
+    if shape is None or None in shape:
         return None
-    return tuple(size for size in weight.shape if size is not None)
+    return tuple(size for size in shape if size is not None)
+
+
+def figures(shape: Sizes) -> str | int:
+    """`6 × 8`; of a single axis the number itself, so that it is written as numbers are."""
+    return shape[0] if len(shape) == 1 else " × ".join(map(str, shape))

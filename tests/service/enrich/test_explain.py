@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from service.enrich.counts import count_layers
@@ -38,7 +39,7 @@ def test_keras_batch_normalization_on_512_features() -> None:
         ("trainable", ("gamma", "beta"), 1024),
         ("statistic", ("moving_mean", "moving_variance"), 1024),
     ]
-    assert found.text == (
+    assert str(found.text) == (
         "BatchNormalization on 512 features keeps 4 vectors of 512 values: gamma and beta are learned by gradient; "
         "moving_mean and moving_variance are tracked in the forward pass and never trained. 4 × 512 = 2048."
     )
@@ -63,7 +64,7 @@ def test_torch_batch_norm_counts_parameters_and_names_buffers() -> None:
     """PyTorch counts 2 × 32; the 65 buffer values are named beside it."""
     found = explained(torch_batch_norm(), "torch")
     assert (found.formula, found.total) == ("2 × 32 = 64", 64)
-    assert "running_mean, running_var and num_batches_tracked (65 values) as buffers" in found.text
+    assert "running_mean, running_var and num_batches_tracked (65 values) as buffers" in str(found.text)
 
 
 def test_torch_batch_norm_without_affine_has_no_parameters() -> None:
@@ -87,7 +88,7 @@ def test_dense_and_linear() -> None:
 def test_a_layer_without_bias_says_so() -> None:
     """The formula has no bias and the sentence says there is none."""
     found = explained(layer("d", "linear", weight("kernel", (3, 4), "kernel", layout="in-out")))
-    assert (found.formula, "no bias" in found.text) == ("3 × 4 = 12", True)
+    assert (found.formula, "no bias" in str(found.text)) == ("3 × 4 = 12", True)
 
 
 CONVOLUTIONS = {
@@ -206,13 +207,82 @@ def test_a_custom_layer_gets_an_honest_sum() -> None:
     """No reason is made up: the weights' sizes are added."""
     found = explained(layer("c", "custom", weight("w", (2, 3)), weight("v", ()), type="Mine"))
     assert found.formula == "2 × 3 + 1 = 7"
-    assert found.text == "Mine has w [2, 3], v []; the count is the sum of their sizes."
+    assert str(found.text) == "Mine has w [2, 3], v []; the count is the sum of their sizes."
 
 
 def test_a_rule_that_does_not_fit_gives_way() -> None:
     """A dense layer with a weight that the rule does not know is summed up, never forced into the formula."""
-    one = layer("d", "linear", weight("kernel", (3, 4), "kernel", layout="in-out"), weight("extra", (5,), "weight"))
-    assert explained(one).formula == "3 × 4 + 5 = 17"
+    kernel, extra = weight("kernel", (3, 4), "kernel", layout="in-out"), weight("extra", (5,), "weight")
+    made = explain_layers(model("keras", layer("d", "linear", kernel, extra, type="Dense")))
+    found = made.layers[0].explanation
+    assert found is not None
+    assert (found.formula, found.status) == ("3 × 4 + 5 = 17", "partial")
+    assert str(found.text).endswith("The formula of this kind of layer gives another count: 3 × 4 = 12.")
+    assert [(one.rule, one.severity, one.path, str(one.what)) for one in made.findings] == [
+        ("formula_mismatch", "low", "d",
+         "Dense with these sizes has 12 weights (3 × 4 = 12), but the file holds 17."),
+    ]  # fmt: skip
+
+
+def test_a_concluded_class_contradicts_nothing() -> None:
+    """In a state_dict the kind is our own conclusion: weights that do not fit make it doubtful, not a finding."""
+    one = layer("d", "linear", weight("weight", (4, 3), "kernel", layout="out-in"), weight("extra", (5,), "parameter"))
+    made = explain_layers(model("torch", msgspec.structs.replace(one, type_source="unknown")))
+    assert made.findings == ()
+    assert made.layers[0].explanation is not None
+    assert made.layers[0].explanation.status == "partial"
+
+
+def test_equal_layers_are_told_apart_in_findings() -> None:
+    """Layers that are explained alike keep their own paths."""
+    pair = weight("kernel", (3, 4), "kernel", layout="in-out"), weight("bias", (5,), "bias")
+    made = explain_layers(model("keras", *(layer(name, "linear", *pair, type="Dense") for name in "ab")))
+    assert [one.path for one in made.findings] == ["a", "b"]
+
+
+def test_many_findings_are_summed_up() -> None:
+    """Fifty are listed, and one says how many more there are."""
+    pair = weight("kernel", (3, 4), "kernel", layout="in-out"), weight("bias", (5,), "bias")
+    made = explain_layers(model("keras", *(layer(f"d{n}", "linear", *pair, type="Dense") for n in range(70))))
+    assert len(made.findings) == 51
+    assert str(made.findings[-1].what) == "20 more findings of this kind are not listed."
+
+
+def test_the_other_framework_is_named() -> None:
+    """Keras' BatchNormalization on 512 features is 1,024 parameters and 1,025 buffer values in PyTorch."""
+    assert (
+        "Keras counts all 2,048, 1,024 of them as non-trainable; PyTorch would count 1,024 parameters and keep 1,025 "
+        "values as buffers: running_mean, running_var and num_batches_tracked."
+    ) in str(explained(keras_batch_norm(512)).expert)
+    assert "Keras would count 128" in str(explained(torch_batch_norm(), "torch").expert)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gates", "bias", "told"),
+    [
+        ("lstm", 4, (16,), "torch.nn.LSTM would count 16 more, 256."),
+        ("gru", 3, (12,), "torch.nn.GRU would count 12 more, 192."),
+        ("gru", 3, (2, 12), "With reset_after=False it would be 180."),
+        ("simple_rnn", 1, (4,), "torch.nn.RNN would count 4 more, 64."),
+    ],
+)
+def test_the_second_bias(kind: str, gates: int, bias: tuple[int, ...], told: str) -> None:
+    """PyTorch's recurrent modules have one bias more than Keras' layers, but for a GRU with `reset_after`."""
+    assert told in str(explained(layer("r", kind, *keras_cell("", gates, bias))).expert)  # type: ignore[arg-type]
+
+
+def test_tied_weights_are_told() -> None:
+    """A tied weight counts in its layer; the sentence says whose it is."""
+    one = layer("head", "linear", weight("weight", (50, 8), "kernel", layout="out-in", tied_to="embed.weight"))
+    found = explained(one, "torch")
+    assert found.total == 400
+    assert "weight shares its storage with embed.weight: 400 values" in str(found.text)
+
+
+def test_frozen_layers_are_told() -> None:
+    """Frozen weights are counted, and the sentence says that nothing of them is trained."""
+    one = layer("d", "linear", weight("kernel", (3, 4), "kernel", "frozen", layout="in-out"))
+    assert "The layer is frozen: none of its parameters is trained" in str(explained(one).text)
 
 
 def test_unknown_sizes_are_not_explained() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from service.enrich.pipeline import enrich
 from service.errors import LimitExceeded
+from service.language import msg, verbatim
 from service.tree import Model, State
 from tests.builders import layer, model, weight
 
@@ -71,16 +72,16 @@ def test_unknown_trainability_is_not_guessed() -> None:
     assert (trained.value, trained.status, trained.note) == (
         None,
         "unavailable",
-        "The file does not say which weights are trained.",
+        msg("The file does not say which weights are trained."),
     )
     assert made.counted_as[0].status == "partial"
 
 
 def test_missing_weights_are_not_zero() -> None:
     """An upload without its weights has no totals, and the reason is given."""
-    made = enrich(model("keras", layer("d", "linear"), complete=False, notes=("The weights are missing.",)))
+    made = enrich(model("keras", layer("d", "linear"), complete=False, notes=(verbatim("The weights are missing."),)))
     assert made.totals is not None
-    assert (made.totals.parameters, made.totals.status, made.totals.reason) == (
+    assert (made.totals.parameters, made.totals.status, str(made.totals.reason)) == (
         None,
         "unavailable",
         "The weights are missing.",

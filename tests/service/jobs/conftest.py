@@ -8,10 +8,11 @@ import pytest
 
 from service.config import Settings
 from service.jobs import catalogue
+from service.jobs.analysis import VERSION
 from service.jobs.blobs import Blobs, Incoming
 from service.jobs.database import open_database
 from service.jobs.identifiers import new_id
-from service.jobs.records import Analysis, Part, result_key
+from service.jobs.records import STRUCTURE, Analysis, Part, result_key
 
 
 @pytest.fixture
@@ -37,7 +38,9 @@ def database(settings, blobs):
 def add(database, blobs):
     """`add(b"content", name="a.pt", owner="me")` accepts an analysis of one file and returns it."""
 
-    def do(content=b"content", *, name="a.pt", owner=None, max_queued=100, version="1", sha256=True):
+    def do(
+        content=b"content", *, name="a.pt", owner=None, max_queued=100, version=VERSION, sha256=True, options=STRUCTURE
+    ):
         with Incoming(blobs) as file:
             file.write(content)
             file.finish()
@@ -45,7 +48,7 @@ def add(database, blobs):
             parts = (Part(name=name, bytes=file.size, blake3=file.digest, sha256=known),)
             new = Analysis(
                 id=new_id(), state="queued", created_at=time.time(), name=name, bytes=file.size,
-                key=result_key(parts, version), parts=parts, request_id="r",
+                key=result_key(parts, version, options), parts=parts, request_id="r", options=options,
             )  # fmt: skip
             return catalogue.add(database, new, [file], max_queued=max_queued, owner=owner)
 

@@ -11,7 +11,7 @@ import pytest
 from service import wire
 from service.config import Limits
 from service.errors import MalformedFile, WeighbridgeError, WorkerCrashed
-from service.jobs.analysis import VERSION, Work, analyse, analyse_stored
+from service.jobs.analysis import VERSION, Watch, Work, analyse, analyse_stored
 from service.jobs.records import Part
 from service.tree import Confinement
 from tests.fakes import MODEL, FakeSandbox, _outcome
@@ -58,12 +58,32 @@ def test_a_spec_goes_on_to_its_framework(work):
     assert report.provenance.seconds == 0.5
 
 
+def test_statistics_are_taken_by_the_kind_that_reads_values(work):
+    """One child reads and measures; who watches hears how far it is."""
+    sandbox, heard = FakeSandbox(), []
+    watch = Watch(cancelled=lambda: False, progress=heard.append)
+    report = analyse(sandbox, msgspec.structs.replace(work("model"), stats=True), watch)
+    assert sandbox.runs == [("values", ("0.pt",))]
+    assert heard == [0.5]
+    assert report.notes == ()
+
+
+def test_an_architecture_has_no_statistics_and_the_report_says_so(work):
+    """It is built as without; nothing is invented."""
+    sandbox = FakeSandbox()
+    report = analyse(sandbox, msgspec.structs.replace(work("spec"), stats=True))
+    assert [kind for kind, _ in sandbox.runs] == ["values", "keras"]
+    assert [str(note) for note in report.notes] == [
+        "An architecture holds no values: there is nothing to take statistics of."
+    ]
+
+
 def test_the_request_is_sealed_and_read_only(work):
     """Nobody can change what a child was given, not even by the descriptor."""
     seen = []
 
     class Looking(FakeSandbox):
-        def run(self, kind, task, descriptors, *, cancelled=None):
+        def run(self, kind, task, descriptors, *, cancelled=None, progress=None):
             if task.work == "build":
                 for flags in (os.O_RDWR, os.O_WRONLY):
                     again = os.open(f"/proc/self/fd/{descriptors[0]}", flags)
@@ -73,7 +93,7 @@ def test_the_request_is_sealed_and_read_only(work):
                 with pytest.raises(OSError, match="Bad file descriptor"):
                     os.write(descriptors[0], b"x")
                 seen.append(wire.decode_build(os.pread(descriptors[0], 1000, 0)))
-            return super().run(kind, task, descriptors, cancelled=cancelled)
+            return super().run(kind, task, descriptors, cancelled=cancelled, progress=progress)
 
     analyse(Looking(), work("spec"))
     assert seen[0].kind == "keras"
@@ -107,7 +127,7 @@ def test_answers_that_make_no_report_are_not_believed(work):
     """A build request as the answer to a build, or totals left out."""
 
     class Endless(FakeSandbox):
-        def run(self, kind, task, descriptors, *, cancelled=None):
+        def run(self, kind, task, descriptors, *, cancelled=None, progress=None):
             return self._spec(None)
 
     with pytest.raises(WorkerCrashed):
@@ -127,7 +147,7 @@ def test_descriptors_of_stored_files_are_closed_whatever_happens(blobs, add):
     for content in (b"model", b"bad"):
         job = add(content)
         try:
-            analyse_stored(FakeSandbox(), blobs, job.parts, Limits(), lambda: False)
+            analyse_stored(FakeSandbox(), blobs, job, Limits())
         except MalformedFile:
             assert content == b"bad"
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2  # the database's own

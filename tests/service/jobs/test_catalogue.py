@@ -6,9 +6,15 @@ import gzip
 import time
 
 import pytest
+from sqlalchemy import update
 
-from service.errors import ErrorInfo, Overloaded
+from service.errors import ErrorInfo, NotFinished, NotFound, Overloaded, UploadGone
 from service.jobs import catalogue, queue
+from service.jobs.records import Options
+from service.jobs.tables import analyses
+from service.language import msg
+
+STATS = Options(stats=True)
 
 
 def finish(database, job, body=b'{"model":1}'):
@@ -52,7 +58,7 @@ def test_another_version_of_the_service_reads_again(database, add):
 def test_a_failure_is_not_answered_from_store(database, add):
     """The next try may have more memory, or a better reader."""
     job = add(owner="me")
-    queue.fail(database, "me", job, ErrorInfo(code="malformed_file", detail="Broken."))
+    queue.fail(database, "me", job, ErrorInfo(code="malformed_file", detail=msg("Broken.")))
     assert add().state == "queued"
 
 
@@ -135,3 +141,89 @@ def test_counting_by_state(database, add):
     add(b"3")
     assert catalogue.count_by_state(database) == {"running": 1, "queued": 2}
     assert catalogue.lease() > time.monotonic()
+
+
+def derive(database, blobs, parent, **arguments):
+    return catalogue.derive(database, blobs, parent, STATS, **{"max_queued": 100, **arguments})
+
+
+def test_statistics_of_a_finished_analysis_are_a_job_of_their_own(database, blobs, add):
+    """With the same files and the options asked for; not listed; found by its name; made once."""
+    parent = finish(database, add(owner="me"))
+    child = derive(database, blobs, parent, owner="me")
+    assert (child.state, child.options, child.parent_id, child.parts) == ("running", STATS, parent.id, parent.parts)
+    assert child.progress is None
+    assert catalogue.get(database, child.id).progress == 0.0
+    assert derive(database, blobs, parent).id == child.id
+    assert finish(database, child).state == "succeeded"
+    assert derive(database, blobs, parent).report_id == catalogue.get(database, child.id).report_id
+    assert [item.id for item in catalogue.page(database, limit=10, before=None, filters={})] == [parent.id]
+
+
+def test_an_analysis_with_statistics_needs_no_other(database, blobs, add):
+    """It is its own answer; and what it found answers for the same content analysed without."""
+    measured = finish(database, add(owner="me", options=STATS))
+    assert derive(database, blobs, measured) is measured
+    plain = finish(database, add(owner="me"))
+    assert plain.report_id != measured.report_id
+    child = derive(database, blobs, plain)
+    assert (child.state, child.cached, child.report_id) == ("succeeded", True, measured.report_id)
+
+
+def test_statistics_go_with_their_analysis(database, blobs, add):
+    """Row, report and content; a job that still runs loses its row, and so is called off."""
+    for finished in (True, False):
+        parent = finish(database, add(owner="me"))
+        child = derive(database, blobs, parent, owner="me")
+        if finished:
+            finish(database, child, b'{"stats":1}')
+        assert catalogue.remove(database, blobs, parent.id)
+        assert catalogue.get(database, child.id) is None
+        assert queue.still_mine(database, "me") == set()
+        assert not list(blobs.stored())
+        assert catalogue.count_by_state(database) == {}
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM reports").scalar() == 0
+
+
+def test_statistics_need_a_finished_analysis_and_its_upload(database, blobs, add):
+    """Each lack has its own error, and nothing is queued."""
+    waiting = add(b"waiting")
+    with pytest.raises(NotFinished):
+        derive(database, blobs, waiting)
+    parent = finish(database, add(owner="me"))
+    blobs.remove(parent.parts[0].blake3)
+    with pytest.raises(UploadGone):
+        derive(database, blobs, parent)
+    catalogue.remove(database, blobs, parent.id)
+    with pytest.raises(NotFound):
+        derive(database, blobs, parent)
+    assert catalogue.count_by_state(database) == {"queued": 1}
+
+
+def test_a_failure_of_the_upload_is_told_again_and_one_of_ours_for_a_while(database, blobs, add):
+    """Asking again does not read a broken file again; a worker that was away is tried anew after a minute."""
+    parent = finish(database, add(owner="me"))
+    for code, again in (("malformed_file", False), ("worker_unavailable", True)):
+        child = derive(database, blobs, parent, owner="me")
+        queue.fail(database, "me", child, ErrorInfo(code=code, detail=msg("Broken.")))
+        assert derive(database, blobs, parent).error.code == code
+        with database.writing() as connection:
+            past = time.time() - catalogue.FAILED_AGAIN_SECONDS - 1
+            connection.execute(update(analyses).where(analyses.c.id == child.id).values(finished_at=past))
+        assert (derive(database, blobs, parent).id != child.id) == again
+        if not again:
+            with database.writing() as connection:
+                connection.execute(analyses.delete().where(analyses.c.id == child.id))
+
+
+def test_statistics_that_were_called_off_are_made_anew(database, blobs, add):
+    """Nobody asked for their end who asks for them now."""
+    parent = finish(database, add(owner="me"))
+    child = derive(database, blobs, parent)
+    catalogue.remove(database, blobs, child.id)
+    assert catalogue.get(database, child.id).state == "cancelled"
+    again = derive(database, blobs, parent)
+    assert (again.state, again.id != child.id) == ("queued", True)
+    assert catalogue.get(database, child.id) is None
+    assert blobs.path(parent.parts[0].blake3).exists()

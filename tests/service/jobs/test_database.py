@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from service.config import Settings
 from service.errors import ServiceError, StorageFull
 from service.jobs.database import open_database
-from service.jobs.tables import STEPS, reports
+from service.jobs.tables import SCHEMA, reports
 
 ROW = {"body": b"", "size": 0, "etag": "e"}
 
@@ -59,8 +59,8 @@ def test_the_schema_is_versioned_and_a_newer_one_is_refused(settings, database):
     """Opening twice changes nothing; a database written by a newer service is left alone."""
     open_database(settings).close()
     with sqlite3.connect(settings.data_dir / "weighbridge.db") as raw:
-        assert raw.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
-        raw.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+        assert raw.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+        raw.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     with pytest.raises(RuntimeError, match="this version of the service knows"):
         open_database(settings)
 

@@ -10,8 +10,9 @@ from sqlalchemy import update
 from service.errors import ErrorInfo
 from service.jobs import catalogue, queue
 from service.jobs.tables import analyses
+from service.language import msg
 
-BROKEN = ErrorInfo(code="malformed_file", detail="Broken.", member="m", offset=3)
+BROKEN = ErrorInfo(code="malformed_file", detail=msg("Broken: {n}.", n=3), member="m", offset=3)
 FACTS = {"format": "f", "framework": "keras"}
 
 

@@ -176,7 +176,7 @@ def test_a_ladder_of_hard_links_ends() -> None:
 def test_cut_files_and_broken_addresses_name_the_place() -> None:
     """A cut file is truncated; an address that leads outside is malformed, with the object's path and an offset."""
     data = built()
-    with pytest.raises(TruncatedFile, match=str(len(data))):
+    with pytest.raises(TruncatedFile, match=f"{len(data):,}"):
         read_hdf5(source(data[:-10]))
     with pytest.raises(MalformedFile) as caught:
         read_hdf5(source(data.replace(b"SNOD", b"SNOT")))

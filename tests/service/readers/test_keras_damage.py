@@ -16,6 +16,7 @@ import pytest
 
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile
+from service.translation import encoder
 from tests.corpus import corpus_dir
 from tests.keras_reading import member, read_bytes, repacked
 from tests.mutation import mutants
@@ -28,7 +29,7 @@ SECRET = b"TOPSECRET-3141592"
 def answer(data: bytes) -> str:
     """`ok`, or the code of the InputError; anything else fails the test."""
     try:
-        msgspec.json.encode(read_bytes(data)[1])
+        encoder("en").encode(read_bytes(data)[1])
     except InputError as error:
         return error.code
     return "ok"
@@ -101,7 +102,7 @@ def test_links_and_foreign_storage_are_seen_and_not_followed(tmp_path: Path) -> 
     model = read_bytes(buffer.getvalue())[1]
     assert {danger.code for danger in model.security} == {
         "hdf5_external_link", "hdf5_soft_link", "hdf5_external_storage", "hdf5_virtual_dataset"}  # fmt: skip
-    assert SECRET not in msgspec.json.encode(model)
+    assert SECRET not in encoder("en").encode(model)
 
 
 def test_huge_declarations_are_reported_and_cost_nothing() -> None:

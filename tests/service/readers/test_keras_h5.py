@@ -110,7 +110,7 @@ def test_weights_alone_say_what_they_do_not_say() -> None:
     assert found["gru"].type == "GRU"
     assert found["shared"].shared_with == "inner/shared"
     assert elements(model) == expected("keras_old_files")["keras_2"]["count"]
-    assert "configuration" in model.notes[0]
+    assert "configuration" in str(model.notes[0])
 
 
 def test_keras_1_names_and_arguments() -> None:
@@ -183,7 +183,7 @@ def test_a_listed_weight_that_is_not_there_is_reported() -> None:
         file.create_group("dense_1").attrs["weight_names"] = [b"dense_1/kernel:0"]
     model = read_bytes(buffer.getvalue())[1]
     assert not model.complete
-    assert any("does not hold it" in note for note in model.notes)
+    assert any("does not hold it" in str(note) for note in model.notes)
 
 
 def test_dangers_in_both_configurations_are_listed() -> None:

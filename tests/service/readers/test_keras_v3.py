@@ -95,7 +95,7 @@ def test_a_merged_low_rank_pair_is_said_to_be_gone() -> None:
     model, _ = keras("low_rank")
     layer = layers_of(model)["matrix"]
     assert [(weight.name, weight.trainable) for weight in layer.weights] == [("kernel", False), ("bias", True)]
-    assert "LoRA" in layer.notes[0]
+    assert "LoRA" in str(layer.notes[0])
 
 
 def test_custom_layers_are_named_and_their_weights_listed() -> None:
@@ -112,7 +112,7 @@ def test_custom_layers_are_named_and_their_weights_listed() -> None:
     assert {weight.group for weight in gate.weights} == {"unknown", "statistic"}
     assert gate.weights[0].trainable is None
     assert {weight.trainable for weight in frozen.weights} == {False}
-    assert "without names" in gate.notes[0]
+    assert "without names" in str(gate.notes[0])
     assert [danger.code for danger in model.security] == ["keras_custom_object"] * 2
     assert elements(model) == wanted["count"]
 
@@ -130,7 +130,7 @@ def test_a_subclassed_model_is_read_from_its_object_tree() -> None:
     assert found["wide/dense"].parent == "wide"
     assert [weight.shape for weight in found["."].weights] == [(4,)]
     assert elements(model) == wanted["count"]
-    assert "sorted by name" in model.notes[0]
+    assert "sorted by name" in str(model.notes[0])
 
 
 def test_edges_sharing_and_frozen_models() -> None:
@@ -228,7 +228,7 @@ def test_missing_weights_leave_the_architecture() -> None:
         new.writestr("config.json", member(archive, "config.json"))
     model = read_bytes(packed.getvalue())[1]
     assert not model.complete
-    assert "not in what was uploaded" in model.notes[0]
+    assert "not in what was uploaded" in str(model.notes[0])
     assert [layer.output_shapes for layer in model.layers][-1] == ((None, 80),)
 
 
@@ -242,7 +242,7 @@ def test_weights_that_do_not_fit_their_class_stay_unnamed() -> None:
     layer = next(layer for layer in model.layers if layer.type == "BatchNormalization")
     assert [weight.role for weight in layer.weights] == ["weight"] * 4
     assert {weight.group for weight in layer.weights} == {"unknown"}
-    assert "do not fit" in layer.notes[0]
+    assert "do not fit" in str(layer.notes[0])
 
 
 def test_errors_name_the_member() -> None:

@@ -37,7 +37,7 @@ def test_the_seed_cnn_as_a_state_dict(name: str) -> None:
     counted = [(weight.group, weight.trainable, weight.count or 0) for weight in weights(found).values()]
     assert sum(count for group, trainable, count in counted if (group, trainable) == ("unknown", None)) == 13_108_694
     assert sum(count for group, trainable, count in counted if (group, trainable) == ("statistic", False)) == 65
-    assert any("requires_grad is always False" in note for note in found.notes)
+    assert any("requires_grad is always False" in str(note) for note in found.notes)
 
 
 def test_roles_and_layouts_of_a_module() -> None:
@@ -226,7 +226,7 @@ def test_several_models_are_told_apart_by_path() -> None:
     """Generator and discriminator each have a layer of their own on top."""
     found = model("gan.pt")
     assert [layer.path for layer in found.layers if layer.parent is None] == ["generator", "discriminator"]
-    assert any("2 models" in note for note in found.notes)
+    assert any("2 models" in str(note) for note in found.notes)
 
 
 def test_a_lightning_checkpoint() -> None:
@@ -246,7 +246,7 @@ def test_files_without_a_model_say_so() -> None:
         found = model(name)
         assert found.layers == ()
         assert [held.name for held in found.states] == [state]
-        assert any("no layers" in note for note in found.notes)
+        assert any("no layers" in str(note) for note in found.notes)
 
 
 def test_quantised_layers_show_their_packed_weights() -> None:
@@ -268,7 +268,7 @@ def test_a_frozen_script_says_what_is_gone() -> None:
     assert {(weight.role, weight.group, weight.trainable) for weight in constants.weights} == {
         ("constant", "frozen", False)
     }
-    assert any("frozen" in note for note in found.notes)
+    assert any("frozen" in str(note) for note in found.notes)
 
 
 def test_script_constants_are_hyper_parameters() -> None:
@@ -293,7 +293,7 @@ def test_a_fixed_batch_size_is_kept_and_noted() -> None:
     """Without a symbolic size the file's own sizes stand, with a note."""
     found = model("net_fixed.pt2")
     assert next(layer for layer in found.layers if layer.path == "stem").output_shapes == ((2, 8, 8, 8),)
-    assert any("batch size" in note for note in found.notes)
+    assert any("batch size" in str(note) for note in found.notes)
 
 
 def test_older_export_layouts_tell_the_same() -> None:

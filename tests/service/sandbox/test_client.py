@@ -23,12 +23,13 @@ from service.errors import (
 from service.sandbox import state
 from service.sandbox.client import Sandbox
 from service.sandbox.state import KindState
+from tests.service.sandbox.saying import said
 
 
 def test_an_answer_comes_back_with_what_it_cost(sandbox, ask):
     """The model, the reader's format, the bytes read, and a plausible peak memory."""
     outcome = ask(sandbox, "say hello")
-    assert outcome.answer.model.notes == ("hello",)
+    assert said(outcome) == ("hello",)
     assert outcome.answer.reader == "hostile"
     assert outcome.answer.bytes_read == len("say hello")
     assert 5 << 20 < outcome.peak_memory_bytes < 200 << 20
@@ -36,7 +37,7 @@ def test_an_answer_comes_back_with_what_it_cost(sandbox, ask):
 
 def test_every_task_has_a_child_of_its_own(sandbox, ask):
     """No process sees two uploads."""
-    seen = [ask(sandbox, "pid").answer.model.notes[0] for _ in range(6)]
+    seen = [said(ask(sandbox, "pid"))[0] for _ in range(6)]
     assert len(set(seen)) == 6
 
 
@@ -56,7 +57,7 @@ def test_several_files_arrive_in_order(sandbox, tmp_path):
     outcome = sandbox.run("static", wire.Task(work="read", parts=parts), descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
-    assert outcome.answer.model.notes == ("0",)
+    assert said(outcome) == ("0",)
 
 
 def test_an_endless_loop_is_killed_at_its_deadline_and_neighbours_go_on(sandbox, ask):
@@ -70,7 +71,7 @@ def test_an_endless_loop_is_killed_at_its_deadline_and_neighbours_go_on(sandbox,
 
     thread = threading.Thread(target=spin)
     thread.start()
-    answered = [ask(sandbox, "say hello").answer.model.notes for _ in range(5)]
+    answered = [said(ask(sandbox, "say hello")) for _ in range(5)]
     assert thread.is_alive()
     thread.join()
     assert answered == [("hello",)] * 5
@@ -83,7 +84,7 @@ def test_a_crash_names_its_signal(sandbox, ask, action, name):
     with pytest.raises(WorkerCrashed) as caught:
         ask(sandbox, action)
     assert caught.value.info.extra["signal"] == name
-    assert ask(sandbox, "say hello").answer.model.notes == ("hello",)
+    assert said(ask(sandbox, "say hello")) == ("hello",)
 
 
 def test_a_status_without_an_answer_is_a_crash(sandbox, ask):
@@ -114,6 +115,30 @@ def test_a_flood_is_cut_outside(sandbox, ask):
     with pytest.raises(LimitExceeded) as caught:
         ask(sandbox, "flood", answer_bytes=1 << 20)
     assert caught.value.info.extra == {"limit": "answer_bytes", "maximum": 1 << 20}
+
+
+def test_progress_is_heard_before_the_answer(sandbox, ask):
+    """Shares between 0 and 1, whatever a child claims, however its frames arrive; the answer comes whole."""
+    heard = []
+    outcome = ask(sandbox, f"tell 1/4 0/0 3/4 9/4 {2**64 - 1}/{2**64 - 1}", progress=heard.append)
+    assert said(outcome) == ("told",)
+    assert heard
+    assert set(heard) <= {0.25, 0.75, 1.0}
+    assert heard[-1] == 1.0
+    assert said(ask(sandbox, "tell 1/4")) == ("told",)
+
+
+def test_a_child_that_only_chatters_is_cut(sandbox, ask):
+    """Long before its deadline: it would keep this process busy."""
+    with pytest.raises(LimitExceeded) as caught:
+        ask(sandbox, "chatter", progress=lambda _: None, seconds=60.0)
+    assert caught.value.info.extra["limit"] == "progress_bytes"
+
+
+def test_nothing_is_taken_off_behind_an_answer(sandbox, ask):
+    """A frame there makes it no answer."""
+    with pytest.raises(WorkerCrashed):
+        ask(sandbox, "late_frame")
 
 
 def test_garbage_is_not_believed(sandbox, ask):
@@ -200,4 +225,4 @@ def test_a_framework_that_is_not_installed_is_named_with_its_extra(tmp_path):
         state.publish(tmp_path, {"keras": KindState(installed=False)})
         with pytest.raises(FrameworkMissing) as caught:
             Sandbox(tmp_path).run("keras", wire.Task(work="selftest"), [])
-    assert "pip install 'weighbridge[keras]'" in caught.value.info.hint
+    assert "pip install 'weighbridge[keras]'" in str(caught.value.info.hint)

@@ -15,6 +15,7 @@ from service.errors import (
     WorkerTimeout,
     WorkerUnavailable,
 )
+from service.language import msg, verbatim
 from service.sandbox import exchange
 
 
@@ -65,8 +66,10 @@ def test_an_answer_counts_only_after_a_good_end():
 
 def test_an_error_s_words_are_bounded():
     """A child cannot make a problem document of megabytes."""
-    info = ErrorInfo(code="inconsistent_archive", detail="x" * 10**6, extra={"y": "z" * 10**6})
+    long = msg("{why}" + "x" * 10**6, why=[verbatim("y" * 10**6), "z" * 10**6])
+    info = ErrorInfo(code="inconsistent_archive", detail=long, hint=verbatim("h" * 10**6), extra={"y": "z" * 10**6})
     with pytest.raises(InconsistentArchive) as caught:
         exchange.judge(wire.encode(wire.Answer(error=info)), ended(0))
-    assert len(caught.value.info.detail) < 5000
+    assert len(str(caught.value.info.detail)) < 15_000
+    assert len(str(caught.value.info.hint)) < 5000
     assert len(caught.value.info.extra["y"]) < 5000

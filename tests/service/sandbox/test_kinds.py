@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from service.config import Settings
-from service.sandbox.kinds import how_to_install, interpreter
+from service.sandbox.kinds import KINDS, how_to_install, interpreter, starts_at_once
 
 
 @pytest.fixture
@@ -55,3 +55,24 @@ def test_without_a_framework_there_is_none_and_a_way_to_get_one(alone):
     """Named with its extra."""
     assert interpreter("keras", Settings()) is None
     assert "weighbridge[keras]" in how_to_install("keras")
+
+
+def test_values_are_read_by_the_interpreter_of_uploads_if_it_has_numpy(alone, monkeypatch):
+    """Another interpreter is asked itself."""
+    assert interpreter("values", Settings()) is None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name == "numpy" else None)
+    assert interpreter("values", Settings()) == sys.executable
+    for status, found in ((0, True), (1, False)):
+        other = alone / f"python{status}"
+        other.write_text(f"#!/bin/sh\nexit {status}\n")
+        other.chmod(0o700)
+        assert interpreter("values", Settings(static_python=str(other))) == (str(other) if found else None)
+    assert "numpy" in how_to_install("values")
+
+
+def test_only_reading_structure_always_starts_with_the_service():
+    """The others by setting."""
+    cold, warm = Settings(warm_frameworks=False), Settings(warm_values=True)
+    assert [kind for kind in KINDS if starts_at_once(kind, cold)] == ["static"]
+    assert [kind for kind in KINDS if starts_at_once(kind, Settings())] == ["static", "keras", "torch"]
+    assert all(starts_at_once(kind, warm) for kind in KINDS)

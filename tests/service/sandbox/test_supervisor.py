@@ -18,6 +18,7 @@ from service.errors import InvalidSpec, WorkerUnavailable
 from service.formats import BuildRequest
 from service.sandbox import launch, state
 from service.sandbox.launch import running
+from tests.service.sandbox.saying import said
 
 HOSTILE = Path(__file__).parent.parent / "worker" / "hostile.py"
 BUILDER = HOSTILE.with_name("lenient_builder.py")
@@ -60,7 +61,7 @@ def test_a_killed_warm_process_is_replaced_and_its_task_runs_again(hostile, ask)
     """The client of a task in flight gets its answer from the next life; its old child is gone."""
     before = hostile.states()["static"].pid
     answers = []
-    thread = threading.Thread(target=lambda: answers.append(ask(hostile, "sleep 1").answer.model.notes))
+    thread = threading.Thread(target=lambda: answers.append(said(ask(hostile, "sleep 1"))))
     thread.start()
     assert wait_for(lambda: len(children_of(before)) > 2)  # two spares and the task's
     old_children = children_of(before)
@@ -81,7 +82,7 @@ def children_of(pid: int) -> list[int]:
 def test_a_client_that_comes_while_nobody_is_warm_waits(hostile, ask):
     """The listening socket outlives the warm process: nothing is refused between two lives."""
     os.kill(hostile.states()["static"].pid, signal.SIGKILL)
-    assert ask(hostile, "say hello").answer.model.notes == ("hello",)
+    assert said(ask(hostile, "say hello")) == ("hello",)
 
 
 def test_a_warm_process_that_dies_twice_under_one_task_is_given_up(hostile, ask):
@@ -125,7 +126,7 @@ def test_an_idle_spare_that_dies_is_replaced(hostile, ask):
     for pid in spares:
         os.kill(pid, signal.SIGKILL)
     assert wait_for(lambda: len(set(children_of(warm)) - set(spares)) == 2)
-    assert ask(hostile, "say hello").answer.model.notes == ("hello",)
+    assert said(ask(hostile, "say hello")) == ("hello",)
 
 
 def test_everything_ends_with_the_supervisor(tmp_path):
@@ -155,7 +156,7 @@ def test_the_supervisor_ends_with_its_parent(tmp_path):
 def test_a_second_supervisor_of_the_same_folder_just_ends(hostile, ask, tmp_path):
     """So that whoever misses one may start one."""
     assert launch.start(TESTING, tmp_path / "run", ["static"]).wait(20) == 0
-    assert ask(hostile, "say hello").answer.model.notes == ("hello",)
+    assert said(ask(hostile, "say hello")) == ("hello",)
 
 
 def test_a_folder_open_to_others_is_refused(tmp_path, capfd):
@@ -197,7 +198,7 @@ def test_a_missing_layer_that_is_allowed_is_reported(tmp_path, ask):
     """The service runs and every report can say that it is not confined."""
     arguments = ["--without", "landlock", "--test-module", str(HOSTILE)]
     with running(TESTING, tmp_path / "run", ["static"], worker_arguments=arguments) as sandbox:
-        assert ask(sandbox, "say hello").answer.model.notes == ("hello",)
+        assert said(ask(sandbox, "say hello")) == ("hello",)
         found = sandbox.confinement("static")
     assert not found.confined
     assert not found.layers["landlock"]
@@ -212,7 +213,7 @@ def test_each_of_the_two_great_layers_covers_for_the_other(tmp_path, ask):
     ):
         arguments = ["--without", missing, "--test-module", str(HOSTILE)]
         with running(TESTING, tmp_path / missing, ["static"], worker_arguments=arguments) as sandbox:
-            notes = ask(sandbox, "attempt " + " ".join(sorted(held))).answer.model.notes
+            notes = said(ask(sandbox, "attempt " + " ".join(sorted(held))))
         assert {note.split(": ")[1] for note in notes} <= {"EPERM", "EACCES"}, (missing, notes)
 
 
@@ -246,7 +247,7 @@ def test_a_framework_kind_starts_on_first_need(tmp_path):
         outcome = build(sandbox, tmp_path, {"layers": []})
         after = sandbox.states()["keras"]
     assert (before.installed, before.warm, before.pid) == (True, False, None)
-    assert outcome.answer.model.notes == ("layer_list",)
+    assert said(outcome) == ("layer_list",)
     assert outcome.answer.framework_version == "0.0"
     assert after.warm
 

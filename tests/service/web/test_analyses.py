@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from service import tree
 from service.jobs.identifiers import new_id
 from tests.fakes import wait_for
 

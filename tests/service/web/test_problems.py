@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from service.errors import BY_CODE, ErrorInfo, InputError, LimitExceeded, RequestError, WorkerError
-from service.web.problems import CODES, STATUSES, TITLES, code_of, encode, problem
+from service.web.problems import CODES, STATUSES, code_of, encode, problem
+from service.web.titles import TITLES
 
 
 def test_every_error_has_a_status_and_a_title():
@@ -24,7 +25,7 @@ def test_nothing_a_client_sends_is_a_server_error():
 def test_a_problem_says_where_and_what_to_do():
     """RFC 9457 members, ours, and the error's own; empty ones are left out."""
     info = LimitExceeded("layers", 5, "Too many layers.", value=7, member="config.json", offset=3).info
-    assert problem(info, request_id="r", instance="/x") == {
+    assert json.loads(encode(problem(info, request_id="r", instance="/x"))) == {
         "type": "urn:weighbridge:problem:limit_exceeded",
         "title": "A named limit was met",
         "status": 422,

@@ -1,4 +1,4 @@
-"""The report in four representations, chosen by Accept or by name."""
+"""The report in its representations, chosen by Accept or by name, in a language, for a batch, with some rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import gzip
 
 import pytest
 
-JSON, TEXT, CSV, MARKDOWN = "application/json", "text/plain", "text/csv", "text/markdown"
+JSON, TEXT, CSV, MARKDOWN, HTML = "application/json", "text/plain", "text/csv", "text/markdown", "text/html"
+SVG, DOT, MERMAID = "image/svg+xml", "text/vnd.graphviz", "text/vnd.mermaid"
+ALL = [JSON, TEXT, CSV, MARKDOWN, HTML, SVG, DOT, MERMAID]
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def here(send):
     [
         (None, JSON), ("*/*", JSON), ("application/*", JSON), (TEXT, TEXT), (CSV, CSV), (MARKDOWN, MARKDOWN),
         ("text/csv;q=0.5, text/plain;q=0.9", TEXT), ("application/json;q=0.1, text/markdown", MARKDOWN),
-        ("text/html, */*;q=0.1", JSON), ("", JSON),
+        ("text/html, */*;q=0.1", HTML), ("image/png, */*;q=0.1", JSON), ("", JSON), (SVG, SVG), (MERMAID, MERMAID),
     ],
 )  # fmt: skip
 def test_accept_chooses_with_its_weights(client, here, accept, chosen):
@@ -29,7 +31,13 @@ def test_accept_chooses_with_its_weights(client, here, accept, chosen):
     assert "Accept" in response.headers["Vary"]
 
 
-@pytest.mark.parametrize(("name", "chosen"), [("json", JSON), ("text", TEXT), ("csv", CSV), ("markdown", MARKDOWN)])
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("json", JSON), ("text", TEXT), ("csv", CSV), ("markdown", MARKDOWN), ("html", HTML), ("svg", SVG),
+        ("dot", DOT), ("mermaid", MERMAID),
+    ],
+)  # fmt: skip
 def test_a_named_format_wins_over_accept(client, here, name, chosen):
     """As a link in a browser needs it."""
     assert client.get(f"{here}?format={name}", headers={"Accept": "image/png"}).mimetype == chosen
@@ -42,10 +50,10 @@ def test_what_cannot_be_made_is_not_acceptable(client, here, query, accept):
     """406, with what there is."""
     response = client.get(here + query, headers={"Accept": accept})
     assert (response.status_code, response.content_type) == (406, "application/problem+json")
-    assert response.get_json()["available"] == [JSON, TEXT, CSV, MARKDOWN]
+    assert response.get_json()["available"] == ALL
 
 
-def test_the_stored_bytes_are_handed_out_compressed_only_to_who_takes_it(client, here):
+def test_a_report_is_compressed_only_for_who_takes_it(client, here):
     """The same content either way; different entity tags."""
     plain = client.get(here)
     packed = client.get(here, headers={"Accept-Encoding": "gzip"})
@@ -78,3 +86,42 @@ def test_head_has_the_length_and_no_body(client, here):
     response = client.head(here)
     assert (response.status_code, response.data) == (200, b"")
     assert int(response.headers["Content-Length"]) == len(client.get(here).data)
+
+
+def test_what_a_browser_shows_may_run_nothing(client, here):
+    """A strict policy on pages and pictures, and no guessing of types."""
+    for name in ("html", "svg"):
+        headers = client.get(f"{here}?format={name}").headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'unsafe-inline'")
+        assert "script-src" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_costs_rules_and_levels_are_part_of_the_tag(client, here):
+    """Each way of asking is another answer."""
+    queries = ["", "?batch=2", "?batch=2&input_shape=3", "?rules=none", "?format=svg", "?format=svg&level=layer"]
+    tags = {client.get(here + query).headers["ETag"] for query in queries}
+    assert len(tags) == len(queries)
+    assert client.get(f"{here}?batch=2&input_shape=3").get_json()["cost"]["batch"] == 2
+
+
+def test_a_level_that_there_is_not_is_refused(client, here):
+    """400."""
+    response = client.get(f"{here}?format=svg&level=node")
+    assert (response.status_code, response.get_json()["pointer"]) == (400, "level")
+
+
+def test_the_analysis_shows_its_report_as_it_is_asked_for(client, send):
+    """When it is sent, and later."""
+    created = send(b"model", path="/v1/analyses?wait=10&batch=3&rules=none")
+    shown = client.get(f"{created.headers['Location']}?batch=3&rules=none")
+    assert created.get_json()["report"]["cost"]["batch"] == 3
+    assert shown.get_json()["report"] == created.get_json()["report"]
+
+
+def test_a_large_analysis_is_compressed_for_who_takes_it(client, here, send):
+    """As the report is."""
+    response = client.get(here.removesuffix("/report"), headers={"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(response.data).startswith(b'{"id":')
+    assert "Content-Encoding" not in client.get("/v1/kinds/nothing", headers={"Accept-Encoding": "gzip"}).headers

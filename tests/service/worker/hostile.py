@@ -19,6 +19,7 @@ import threading
 import time
 from pathlib import Path
 
+from service import wire
 from service.errors import MalformedFile
 from service.formats import BuildRequest, Format, Upload
 from service.tree import Model, ModelInfo
@@ -39,6 +40,13 @@ def read(upload: Upload) -> Model | BuildRequest:
     if isinstance(found, Model | BuildRequest):
         return found
     return model(*found)
+
+
+def measure(upload: Upload, found: Model, progress) -> Model:
+    """Where values are to be read: do what the model's first note says; makes this a stand-in for their tools, too."""
+    progress(1, 4)
+    action, _, argument = str(found.notes[0]).partition(" ")
+    return model(*globals()[f"do_{action}"](argument))
 
 
 def model(*notes: str) -> Model:
@@ -113,6 +121,27 @@ def do_flood(_: str) -> None:
     pipe = answer_pipe()
     while True:
         os.write(pipe, b"x" * 65536)
+
+
+def do_tell(frames: str) -> list[str]:
+    """Frames of progress, `done/total` each, one byte at a time, and then a good answer."""
+    pipe = answer_pipe()
+    for frame in frames.split():
+        done, total = frame.split("/")
+        for byte in wire.encode_progress(int(done), int(total)):
+            os.write(pipe, bytes([byte]))
+    return ["told"]
+
+
+def do_chatter(_: str) -> None:
+    pipe = answer_pipe()
+    while True:
+        os.write(pipe, wire.encode_progress(1, 2) * 1000)
+
+
+def do_late_frame(_: str) -> None:
+    os.write(answer_pipe(), wire.encode(wire.Answer(probes={})) + wire.encode_progress(1, 2))
+    os._exit(0)
 
 
 def do_exit(status: str) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from service import wire
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.formats import BuildRequest, Format
-from service.tree import Model, ModelInfo
+from service.language import msg
+from service.tree import Bytes, Confinement, Model, ModelInfo, Provenance, Report, Totals
 from service.worker import work
 from service.worker.kit import Kit
+from tests import fakes
+from tests.builders import layer, weight
 
 MODEL = Model(info=ModelInfo(format="known", framework="keras"), layers=())
 
@@ -114,3 +118,127 @@ def test_a_build_names_its_framework(tmp_path):
     os.close(descriptor)
     assert (answer.framework_version, answer.reader) == ("1.2", "keras_config")
     assert refused.error.extra["limit"] == "json_bytes"
+
+
+VALUES = SimpleNamespace(
+    measure=lambda upload, model, progress: progress(len(upload.parts), 4) or noted(model, "measured"),
+    open_values=lambda upload, report: (tuple(upload.parts), upload, report.model.name),
+    pair=lambda left, right: (left, right),
+)
+
+
+def noted(model, text):
+    return msgspec.structs.replace(model, notes=(msg(text),))
+
+
+def report_of(name, *weights):
+    """A stored report of a model with one layer."""
+    sizes = dict.fromkeys(("total", "trainable", "frozen", "statistics", "unknown", "optimizer", "ema", "other"), 0)
+    totals = dict.fromkeys((*sizes, "parameters", "parameters_with_repeats"), 0)
+    del totals["total"]
+    confinement = Confinement(confined=True, layers={})
+    return Report(
+        schema_version="1", model=ModelInfo(format="known", framework="keras", name=name), complete=True,
+        layers=(layer("d", "linear", *weights),), totals=Totals(**totals, bytes=Bytes(**sizes, by_dtype={})),
+        counted_as=(), states=(), security=(), findings=(), notes=(),
+        provenance=Provenance(
+            reader="known", method="static", version="1", seconds=0, bytes_read=1, confinement=confinement
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def reports(tmp_path):
+    """Descriptors of two stored reports, whose weights have 24 bytes together."""
+    weights = [weight("kernel", (2, 3)), weight("kernel", (2, 3))]
+    found = []
+    for name, given in zip(("left", "right"), weights, strict=True):
+        (tmp_path / name).write_bytes(wire.encode(report_of(name, msgspec.structs.replace(given, bytes=12))))
+        found.append(os.open(tmp_path / name, os.O_RDONLY))
+    yield found
+    for descriptor in found:
+        os.close(descriptor)
+
+
+def compared(seen):
+    """A way to compare that keeps what it was given and looks at some values."""
+
+    def compare(left, right, pair):
+        seen.append((left.model.name, right.model.name, pair))
+        for _, upload, _ in pair or ():
+            upload.meter.add_values(6)
+            upload.single.read_at(0, 6)
+        return fakes.comparison(left, right, values=pair is not None)
+
+    return compare
+
+
+def test_values_are_measured_between_reading_and_enriching(upload):
+    """By the tools of the kind, which tell how far they are; what is enriched has been measured."""
+    told = []
+    kit = Kit((reader(MODEL),), None, None, VALUES)
+    task = wire.Task(work="measure", parts=("file",))
+    answer = wire.decode_answer(work.run(task, [upload], kit, lambda *share: told.append(share)))
+    assert [str(note) for note in answer.model.notes] == ["measured"]
+    assert answer.model.totals is not None
+    assert told == [(1, 4)]
+
+
+def test_a_spec_is_not_measured(upload):
+    """It is passed on to be built."""
+    request = BuildRequest(kind="torch", dialect="layer_list", spec={})
+    kit = Kit((reader(request),), None, None, VALUES)
+    assert wire.decode_answer(work.run(wire.Task(work="measure", parts=("file",)), [upload], kit)).build == request
+
+
+def test_reading_values_has_a_limit_of_its_own(upload):
+    """That for structure does not hold then, and holds otherwise."""
+    kit = Kit((reader(MODEL),), None, None, VALUES)
+    for name, structure, values, code in (
+        ("read", 2, 9, "read_bytes"),
+        ("measure", 2, 9, None),
+        ("measure", 9, 2, "read_bytes"),
+    ):
+        limits = Limits(read_bytes=structure, values_bytes=values)
+        error = wire.decode_answer(work.run(wire.Task(work=name, parts=("file",), limits=limits), [upload], kit)).error
+        assert (error and error.extra["limit"]) == code
+
+
+def test_structure_is_compared_from_the_reports_alone(reports):
+    """No values are opened; nothing of an upload was read."""
+    seen = []
+    data = work.run(wire.Task(work="compare"), reports, Kit((), None, compared(seen)))
+    answer = wire.decode_answer(data)
+    assert seen == [("left", "right", None)]
+    assert (answer.comparison.left.name, answer.comparison.values, answer.bytes_read) == ("left", False, 0)
+
+
+def test_numbers_are_compared_with_each_side_s_own_files(reports, upload):
+    """In order; progress is the share of both sides' values."""
+    seen, told = [], []
+    task = wire.Task(work="compare", values=True, parts=("a",), right_parts=("b", "c"))
+    kit = Kit((), None, compared(seen), VALUES)
+    small = wire.Task(work="compare", values=True, parts=("a",), right_parts=("b",), limits=Limits(values_bytes=11))
+    wire.decode_answer(work.run(task, [*reports, upload, upload, upload], kit))
+    (_, _, (left, right)) = seen[0]
+    assert (left[0], left[2], right[0], right[2]) == (("a",), "left", ("b", "c"), "right")
+    answer = wire.decode_answer(
+        work.run(
+            msgspec.structs.replace(task, right_parts=("b",)), [*reports, upload, upload], kit,
+            lambda *share: told.append(share),
+        )
+    )  # fmt: skip
+    assert answer.comparison.values
+    assert answer.bytes_read == 12
+    assert told == [(6, 24), (12, 24)]
+    assert wire.decode_answer(work.run(small, [*reports, upload, upload], kit)).error.code == "limit_exceeded"
+
+
+@pytest.mark.parametrize("task", [wire.Task(work="measure", parts=("file",)), wire.Task(work="build")])
+def test_a_task_for_another_kind_is_a_bug_of_ours(upload, task, tmp_path):
+    """Answered as such, not guessed at."""
+    (tmp_path / "request").write_bytes(wire.encode(BuildRequest(kind="keras", dialect="keras_config", spec={})))
+    descriptor = os.open(tmp_path / "request", os.O_RDONLY)
+    error = wire.decode_answer(work.run(task, [descriptor], Kit((reader(MODEL),), None))).error
+    os.close(descriptor)
+    assert (error.code, error.extra) == ("worker_crashed", {"exception": "LookupError"})

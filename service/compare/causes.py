@@ -1,0 +1,73 @@
+"""Causes of a gap in words; knows the codes of `service.compare.counting`, no units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from service.compare.counting import Share
+from service.comparisons import Cause
+from service.language import Message, mark, msg, msgn
+
+_LISTED = 3
+"""Most layers that a sentence names."""
+
+_ROLES = {
+    "moving_mean": mark("moving mean ({count})"),
+    "moving_variance": mark("moving variance ({count})"),
+    "mean": mark("mean ({count})"),
+    "variance": mark("variance ({count})"),
+    "count": mark("count ({count})"),
+}
+
+
+def cause(share: Share) -> Cause:
+    """One cause, with everything that a program needs to find its layers."""
+    return Cause(code=share.code, count=share.count, text=_text(share), layers=tuple(share.layers))
+
+
+def _text(share: Share) -> Message:
+    if share.code == "statistics_in_buffers":
+        return _statistics(share)
+    template = _TEXTS[share.code]
+    return msg(template, layers=named(share.layers), count=abs(share.count))
+
+
+_TEXTS = {
+    "second_bias": mark(
+        "The second bias of {layers} counts {count}: PyTorch keeps one bias for the input and one for the state, Keras"
+        " one for both."
+    ),
+    "layers_added": mark("Only the right model has {layers} ({count})."),
+    "layers_removed": mark("Only the left model has {layers} ({count})."),
+    "bias_added": mark("Only the right model has a bias in {layers} ({count})."),
+    "bias_removed": mark("Only the left model has a bias in {layers} ({count})."),
+    "weights_added": mark("Only the right model has these weights of {layers} ({count})."),
+    "weights_removed": mark("Only the left model has these weights of {layers} ({count})."),
+    "tied_weights": mark(
+        "Weights of {layers} are tied in one model only: there they count once, {count} less than in the other."
+    ),
+    "changed_size": mark("Weights of {layers} have other sizes ({count})."),
+}
+
+
+def _statistics(share: Share) -> Message:
+    parts = [msg(_ROLES[role], count=abs(count)) if role in _ROLES else msg("statistics ({count})", count=abs(count))
+             for role, count in share.roles.items()]  # fmt: skip
+    if set(share.kinds) == {"batch_norm"}:
+        return msg(
+            "BatchNormalization's {parts}: Keras counts them as non-trainable weights, PyTorch keeps them as buffers"
+            " outside `parameters()`.",
+            parts=parts,
+        )
+    return msg(
+        "{parts}, of {layers}: Keras counts them as non-trainable weights, PyTorch keeps them as buffers outside"
+        " `parameters()`.",
+        parts=parts, layers=named(share.layers),
+    )  # fmt: skip
+
+
+def named(paths: Iterable[str]) -> tuple[str | Message, ...]:
+    """The first layers by name, and how many more there are."""
+    found = list(paths)
+    more = len(found) - _LISTED
+    return (*found[:_LISTED], *((msgn("{n} more", "{n} more", n=more),) if more > 0 else ()))

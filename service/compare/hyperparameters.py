@@ -1,0 +1,123 @@
+"""Settings that both layers of a pair record, converted and compared; knows no counts and no numbers of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from service.compare.activations import Activations
+from service.compare.conventions import SETTINGS, Setting, number, per_axis, value_of
+from service.compare.matched import Match
+from service.comparisons import HyperParameter
+from service.language import msg
+from service.tree import Layer
+
+LayerPairs = Iterable[tuple[Layer, Layer]]
+_UNTOLD = frozenset({"name", "trainable", "training", "module", "registered_name", "build_config", "batch_shape"})
+MAX_LIST = 16
+"""Longest list of numbers that is compared as a setting."""
+
+
+def hyperparameters(match: Match, layers: LayerPairs) -> Iterator[HyperParameter]:
+    """All settings that can be compared, layer by layer."""
+    ours, theirs = Activations(match.left), Activations(match.right)
+    for left, right in layers:
+        if match.one_framework:
+            yield from _differing(left, right)
+        else:
+            yield from _converted(match, left, right)
+            yield from _fixed(match, left, right)
+            yield from _activation(left, right, ours, theirs)
+
+
+def _differing(left: Layer, right: Layer) -> Iterator[HyperParameter]:
+    """Two versions in one framework: every plain setting that is not the same."""
+    for name, value in left.config.items():
+        other = right.config.get(name)
+        if name in _UNTOLD or name not in right.config or not _plain(value) or not _plain(other) or value == other:
+            continue
+        yield HyperParameter(left=left.path, right=right.path, name=name[:200], left_value=value, right_value=other,
+                             converted=value, equal=False)  # fmt: skip
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 200
+    if isinstance(value, list):
+        return len(value) <= MAX_LIST and all(item is None or number(item) is not None for item in value)
+    return value is None or isinstance(value, bool) or number(value) is not None
+
+
+def _converted(match: Match, left: Layer, right: Layer) -> Iterator[HyperParameter]:
+    """Settings under their names in two frameworks, the left one in the right one's convention."""
+    torch = match.left.model.framework == "torch"
+    for setting in _settings(left, right):
+        ours = value_of(left, setting.torch if torch else setting.keras)
+        theirs = value_of(right, setting.keras if torch else setting.torch)
+        if ours is None or theirs is None or not _plain(ours) or not _plain(theirs):
+            continue
+        converted = (setting.to_keras if torch else setting.to_torch)(ours, left)
+        yield HyperParameter(
+            left=left.path, right=right.path, name=setting.name, left_value=ours, right_value=theirs,
+            converted=converted, equal=_equal(converted, theirs, right), text=setting.text,
+        )  # fmt: skip
+
+
+def _settings(left: Layer, right: Layer) -> tuple[Setting, ...]:
+    """Those of the kind; a depthwise convolution is a grouped one in PyTorch."""
+    kinds = {left.kind, right.kind}
+    if len({kind.removeprefix("depthwise_") for kind in kinds}) != 1:
+        return ()
+    return SETTINGS.get(max(kinds, key=len), ())
+
+
+def _equal(converted: Any, theirs: Any, right: Layer) -> bool | None:
+    if converted is None:
+        return None
+    if isinstance(converted, list):
+        return bool(converted == per_axis(theirs, right))
+    ours, other = number(converted), number(theirs)
+    if ours is not None and other is not None:
+        return abs(ours - other) <= 1e-9 * max(abs(ours), abs(other))
+    return bool(converted == theirs)
+
+
+_FIXED = {
+    ("lstm", "recurrent_activation"): "sigmoid",
+    ("gru", "recurrent_activation"): "sigmoid",
+    ("lstm", "activation"): "tanh",
+    ("gru", "activation"): "tanh",
+    ("gru", "reset_after"): True,
+}
+"""What Keras lets one choose and PyTorch's class always does."""
+
+
+def _fixed(match: Match, left: Layer, right: Layer) -> Iterator[HyperParameter]:
+    """Settings of a Keras layer that are fixed in PyTorch."""
+    torch = match.left.model.framework == "torch"
+    keras = right if torch else left
+    if left.kind != right.kind:
+        return
+    for (kind, name), value in _FIXED.items():
+        given = keras.config.get(name)
+        if kind == keras.kind and isinstance(given, str | bool) and (not isinstance(given, str) or len(given) <= 100):
+            yield HyperParameter(
+                left=left.path, right=right.path, name=name, left_value=value if torch else given,
+                right_value=given if torch else value, converted=value if torch else given, equal=given == value,
+                text=msg("PyTorch's class has no such argument: it is always {value}.", value=str(value)),
+            )  # fmt: skip
+
+
+def _activation(left: Layer, right: Layer, ours: Activations, theirs: Activations) -> Iterator[HyperParameter]:
+    """The activation after a layer with weights, wherever each framework writes it down."""
+    if not left.weights or left.kind in _OWN_ACTIVATION or right.kind in _OWN_ACTIVATION:
+        return
+    mine, other = ours.of(left), theirs.of(right)
+    if mine is None or other is None or mine == other == "linear":
+        return
+    yield HyperParameter(left=left.path, right=right.path, name="activation", left_value=mine, right_value=other,
+                         converted=mine, equal=mine == other)  # fmt: skip
+
+
+_OWN_ACTIVATION = frozenset({"lstm", "gru", "simple_rnn", "rnn", "rnn_cell", "bidirectional", "conv_lstm",
+                             "multi_head_attention", "prelu"})  # fmt: skip

@@ -1,0 +1,173 @@
+"""A report into the units that are aligned; knows which layers hold several, and how roles make a family."""
+
+from __future__ import annotations
+
+import re
+
+from service.compare import attention, kernels, recurrent
+from service.compare.units import Slot, Unit, View, place, sizes, whole
+from service.tree import Layer, Report, Weight
+
+_NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"})
+_RANKS = {1: "WIO", 2: "HWIO", 3: "DHWIO"}
+_DEPTHWISE = {1: "WIM", 2: "HWIM"}
+_DIRECTION = re.compile(r"(?:\A|/)(forward|backward)_")
+
+
+def is_torch(report: Report) -> bool:
+    """Whether the model's names and layouts are PyTorch's."""
+    return report.model.framework == "torch"
+
+
+def units(report: Report, *, split_fused: bool) -> list[Unit]:
+    """All units in the report's order. `split_fused`: take a stacked query, key and value apart."""
+    found: list[Unit] = []
+    for layer in report.layers:
+        if layer.weights:
+            found.extend(_of_layer(layer, is_torch(report), split_fused))
+    return found
+
+
+def has_fused(report: Report) -> bool:
+    """Whether any layer stacks query, key and value."""
+    return any(attention.is_fused(layer) for layer in report.layers if layer.weights)
+
+
+def _of_layer(layer: Layer, torch: bool, split_fused: bool) -> list[Unit]:
+    if attention.is_stacked(layer) or (torch and layer.kind == "multi_head_attention"):
+        return attention.torch_units(layer) if split_fused else [_unit(layer, list(layer.weights), "", torch)]
+    if layer.kind in ("multi_head_attention", "grouped_query_attention") and not torch:
+        return attention.keras_units(layer)
+    if torch and is_stack(layer):
+        groups = recurrent.torch_groups(layer.weights)
+        return [recurrent.unit(layer, weights, tag, torch) for tag, weights in groups.items()]
+    found: list[Unit] = []
+    for prefix, weights in _by_prefix(layer, torch).items():
+        found.extend(_group(layer, weights, _tag(prefix), torch))
+    return found
+
+
+def is_stack(layer: Layer) -> bool:
+    """Whether a PyTorch layer keeps levels and directions in the names of its weights."""
+    return recurrent.is_recurrent(list(layer.weights))
+
+
+def _by_prefix(layer: Layer, torch: bool) -> dict[str, list[Weight]]:
+    """Weights by the inner layer that holds them (Keras: `forward_lstm/lstm_cell/kernel`)."""
+    if torch:
+        return {"": list(layer.weights)}
+    groups: dict[str, list[Weight]] = {}
+    for weight in layer.weights:
+        groups.setdefault(_holder(weight.name), []).append(weight)
+    return groups
+
+
+def _holder(name: str) -> str:
+    """The inner layer of a weight's name; a weight without a name of its own is `vars/0` of it."""
+    prefix = name.rpartition("/")[0]
+    return "" if prefix == "vars" else prefix.removesuffix("/vars")
+
+
+def _tag(prefix: str) -> str:
+    found = _DIRECTION.search(prefix)
+    return "backward" if found and found[1] == "backward" else ""
+
+
+def _group(layer: Layer, weights: list[Weight], tag: str, torch: bool) -> list[Unit]:
+    if recurrent.is_recurrent(weights):
+        return [recurrent.unit(layer, weights, tag, torch)]
+    roles = {weight.role for weight in weights}
+    if {"depthwise_kernel", "pointwise_kernel"} <= roles:
+        depthwise = [weight for weight in weights if weight.role == "depthwise_kernel"]
+        pointwise = [weight for weight in weights if weight.role != "depthwise_kernel"]
+        return [_unit(layer, depthwise, "depthwise", torch), _unit(layer, pointwise, "pointwise", torch)]
+    return [_unit(layer, weights, tag, torch)]
+
+
+def _unit(layer: Layer, weights: list[Weight], tag: str, torch: bool) -> Unit:
+    family = _family(layer, weights, torch)
+    slots: dict[str, Slot] = {}
+    for weight in weights:
+        role = _role(weight, family, len(weights))
+        place(slots, role, _view(layer, weight, role, family, torch))
+    if family == "linear":
+        tag = tag or attention.tag_of(layer.name)
+    return Unit(layer=layer, family=family, slots=slots, tag=tag)
+
+
+_PLAIN = {"linear": "linear", "einsum_dense": "linear", "embedding": "embedding", "prelu": "slope",
+          "bilinear": "bilinear", "conv_lstm": "conv_lstm"}  # fmt: skip
+
+
+def _family(layer: Layer, weights: list[Weight], torch: bool) -> str:
+    """What may be the same thing as this. Without a class, what the roles and the number of axes tell."""
+    kind = layer.kind
+    if kind in _NORMS:
+        return "norm"
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if kind.startswith("conv_transpose"):
+        return f"deconv{kind[-2]}"
+    return _family_by_weights(weights, torch)
+
+
+def _family_by_weights(weights: list[Weight], torch: bool) -> str:
+    kernel = next((weight for weight in weights if weight.role in _KERNELS), None)
+    if kernel is None and torch and len(weights) == 1 and _is_filter(weights[0]):
+        kernel = weights[0]
+    if kernel is not None:
+        rank = len(kernel.shape or ())
+        return "linear" if rank == 2 else f"conv{rank - 2}" if 3 <= rank <= 5 else "other"
+    roles = {weight.role for weight in weights}
+    if "moving_mean" in roles or "scale" in roles or _looks_like_norm(weights):
+        return "norm"
+    return "embedding" if roles == {"embedding"} else "other"
+
+
+_KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel"})
+
+
+def _is_filter(weight: Weight) -> bool:
+    """A lone `weight` of three axes or more: in a state_dict, a convolution without bias."""
+    return weight.role == "weight" and 3 <= len(weight.shape or ()) <= 5
+
+
+def _looks_like_norm(weights: list[Weight]) -> bool:
+    """A `weight` and a `bias` of one size, as a state_dict holds a normalisation."""
+    shapes = {weight.role: weight.shape for weight in weights}
+    return set(shapes) == {"weight", "bias"} and shapes["weight"] == shapes["bias"] and len(shapes["bias"] or ()) == 1
+
+
+def _role(weight: Weight, family: str, siblings: int) -> str:
+    """The role within the family: kernels of all kinds are one, and a normalisation's names are brought in line."""
+    if family != "other" and (weight.role in _KERNELS or (family.startswith("conv") and _is_filter(weight))):
+        return "kernel"
+    if family == "norm":
+        named = {"weight": "scale", "bias": "offset"}.get(weight.role, weight.role)
+        return weight.name if "/" in weight.name and weight.role == "weight" else named
+    return "weight" if weight.role == "weight" and siblings == 1 else weight.role if family != "other" else weight.name
+
+
+def _view(layer: Layer, weight: Weight, role: str, family: str, torch: bool) -> View:
+    if role == "kernel" and family == "linear":
+        if layer.kind == "einsum_dense" or isinstance(layer.config.get("equation"), str):
+            return kernels.einsum(layer, weight, layer.config.get("equation"))
+        return kernels.linear(layer, weight, torch)
+    if role == "kernel" and family.startswith(("conv", "deconv")) and family != "conv_lstm":
+        return kernels.convolution(layer, weight, _layout(weight, family, torch))
+    if role == "bias" and family == "linear":
+        return kernels.flat(layer, weight)
+    return whole(layer, weight)
+
+
+def _layout(weight: Weight, family: str, torch: bool) -> str:
+    """The axis order as recorded, or the framework's own."""
+    rank = len(sizes(weight) or ()) - 2
+    if weight.layout is not None and len(weight.layout) == rank + 2:
+        return weight.layout
+    if not torch:
+        own = _DEPTHWISE if weight.role == "depthwise_kernel" else _RANKS
+        layout = own.get(rank, "")
+        return layout.replace("IO", "OI") if family.startswith("deconv") else layout
+    spatial = _RANKS.get(rank, "")[:-2]
+    return f"IO{spatial}" if family.startswith("deconv") else f"OI{spatial}"

@@ -1,0 +1,149 @@
+"""Builds the parts of a model from the innermost container outwards; knows the steps, not what each looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from service.enrich.blocks.branches import joined
+from service.enrich.blocks.graph import graph_of
+from service.enrich.blocks.grouping import groups, order_of
+from service.enrich.blocks.names import is_made_up, split_path, steps
+from service.enrich.blocks.parts import Part, PartKind, Table, common_stem, number, positions, together
+from service.enrich.blocks.signatures import AIDS, COMPOSITE, signature
+from service.enrich.blocks.stems import staged
+from service.tree import Layer, Model
+
+_DOMINATES = 0.8
+"""A container that holds so much of a model is a shell around it, and its content is what a person wants to see."""
+
+_AIDED = 3
+"""What prepares data and is taken by so many is a mask or the like."""
+
+
+class _Tree:
+    """The layers of a model, what each holds, and the parts that are made of them."""
+
+    def __init__(self, model: Model) -> None:
+        self.layers = model.layers
+        self.framework = model.info.framework
+        self.table: Table = {}
+        self.held = _held(model.layers)
+        self.graph = graph_of(model.layers, frozenset(model.layers[at].path for at in self.held if at >= 0))
+        self.made: dict[int, Part] = {}
+
+    def part(self, at: int) -> Part:
+        """The part of one layer with all that it holds, which is made already."""
+        return self.made[at] if at in self.made else self._leaf([at])
+
+    def make(self, at: int) -> None:
+        """Make the part of a container, from the parts of what it holds."""
+        layer = self.layers[at]
+        if layer.kind in COMPOSITE:
+            within = [place for held in self.held[at] for place in positions(self.part(held))]
+            self.made[at] = self._leaf([at, *sorted(within)])
+            return
+        inner = self.listed(self.held[at], layer)
+        own = [self._leaf([at])] if layer.weights else []
+        self.made[at] = _container(layer, [*own, *inner], self.table)
+
+    def listed(self, items: Sequence[int], container: Layer | None, type_: str | None = None) -> list[Part]:
+        """The parts of one list of neighbours: grouped, joined where branches join, staged by name, folded."""
+        simple = [at not in self.made for at in items]
+        order = order_of([self.layers[at] for at in items], container.type if container else type_, self.framework)
+        grouped = groups(self.graph, items, order, simple)
+        parts = [self.part(group[0]) if len(group) == 1 else self._leaf(group) for group in grouped]
+        if order == "graph":
+            parts = joined(parts, self._feeders(grouped), self._free(grouped), self.table)
+        if order in ("declared", "stored"):
+            parts = [msgspec.structs.replace(part, follows=_counts(part)) for part in parts]
+        return staged(parts, self.table)
+
+    def _feeders(self, grouped: Sequence[Sequence[int]]) -> list[list[int]]:
+        """For each group, the other groups of the list that feed it."""
+        home = {at: index for index, group in enumerate(grouped) for at in group}
+        feeders = []
+        for index, group in enumerate(grouped):
+            sources = {home[place] for at in group for place in self.graph.feeders(at) if place in home}
+            feeders.append(sorted(sources - {index}))
+        return feeders
+
+    def _free(self, grouped: Sequence[Sequence[int]]) -> list[int | None]:
+        """For each group, from how many takers on its value may cross blocks; see `branches.regions`."""
+        kinds = [{self.layers[at].kind for at in group} for group in grouped]
+        several = sum(kind == {"input"} for kind in kinds) > 1
+        return [1 if several and kind == {"input"} else _AIDED if kind <= AIDS else None for kind in kinds]
+
+    def _leaf(self, places: Sequence[int]) -> Part:
+        """One layer, or several that make a group."""
+        layers = [self.layers[at] for at in places]
+        kind: PartKind = "layer" if len(places) == 1 or layers[0].kind in COMPOSITE else "group"
+        head = next((layer for layer in layers if layer.weights), layers[0])
+        return Part(
+            kind=kind,
+            name=head.path,
+            mark=number(self.table, tuple(signature(layer) for layer in layers)),
+            loose=number(self.table, ("loose", *(layer.kind for layer in layers))),
+            size=len(places),
+            weighty=any(layer.weights for layer in layers),
+            own=tuple(places),
+            stem=common_stem(_stem(layer) for layer in layers),
+        )
+
+
+def parts_of(model: Model) -> tuple[list[Part], Table]:
+    """What the model consists of, at the top, and the numbers of its structures."""
+    tree = _Tree(model)
+    for at in sorted((at for at in tree.held if at >= 0), reverse=True):
+        tree.make(at)
+    top = tree.listed(tree.held.get(-1, []), None, model.info.type)
+    return _unwrapped(top), tree.table
+
+
+def _held(layers: Sequence[Layer]) -> dict[int, list[int]]:
+    """Positions of what each layer holds; -1 stands for the model. A parent that does not come before is none."""
+    places: dict[str, int] = {}
+    held: dict[int, list[int]] = {}
+    for at, layer in enumerate(layers):
+        parent = places.get(layer.parent, -1) if layer.parent is not None else -1
+        held.setdefault(parent, []).append(at)
+        places.setdefault(layer.path, at)
+    return held
+
+
+def _stem(layer: Layer) -> tuple[str, ...] | None:
+    """The steps of a layer's own name before the last; None where the framework made the name up."""
+    return None if is_made_up(layer.name, layer.type) else steps(layer.name)[:-1]
+
+
+def _container(layer: Layer, parts: Sequence[Part], table: Table) -> Part:
+    """A container's part; one that holds a single part is no more than that."""
+    if len(parts) > 1:
+        whole = together("stage", layer.path, parts, table, layer.type)
+        return msgspec.structs.replace(whole, stem=_stem(layer), follows=True)
+    only = parts[0]
+    named = only.kind == "group" or (only.kind == "repeat" and _is_direct(only, layer))
+    return msgspec.structs.replace(only, stem=_stem(layer), follows=True, name=layer.path if named else only.name)
+
+
+def _is_direct(repeat: Part, layer: Layer) -> bool:
+    """Whether the occurrences lie right in the container, so that its name is theirs."""
+    return all(split_path(one.name)[0][:-1] == layer.path for one in repeat.parts)
+
+
+def _counts(part: Part) -> bool:
+    """Whether a part that was declared after another runs after it: modules in a list, blocks of several layers."""
+    return part.kind in ("stage", "repeat") or part.name.rpartition(".")[2].isdigit()
+
+
+def _unwrapped(parts: list[Part]) -> list[Part]:
+    """`parts` without the shells that hold nearly the whole model."""
+    total = sum(part.size for part in parts)
+    found = parts
+    while True:
+        shell = next((part for part in found if part.kind == "stage" and part.size >= _DOMINATES * total), None)
+        if shell is None:
+            return found
+        at = found.index(shell)
+        found = [*found[:at], *shell.parts, *found[at + 1 :]]

@@ -1,0 +1,180 @@
+"""What every layer and the model cost to run: puts flow, rules, fields and memory together.
+
+Knows the order of the work; the rules of single kinds are elsewhere. Total: a hostile model costs an unknown, never an
+error, and the work is linear in its layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from service.costs import LayerCost, ModelCost
+from service.enrich.cost import dtypes, elementwise
+from service.enrich.cost.calls import calls
+from service.enrich.cost.field import fields
+from service.enrich.cost.flow import Flow
+from service.enrich.cost.layercost import Quantities
+from service.enrich.cost.load import load_of
+from service.enrich.cost.memory import scenarios
+from service.enrich.cost.program import outside_products
+from service.enrich.cost.rules import work_of
+from service.enrich.cost.totals import Totals
+from service.enrich.cost.work import ONE_POSITION, SIZES_MISSING, Call, Sizes, Work
+from service.language import Message, msg
+from service.tree import Layer, Model, ModelInfo, Report
+
+PASS_SHAPE = msg(
+    "The file leaves the size of the model's input open: ask again with ?input_shape= and the sizes without the batch."
+)
+NO_ORDER = msg(
+    "The file does not record in which order the layers run, so that no input size can be followed to this layer."
+)
+LOST = msg("The sizes of its input do not follow from those of the model's input.")
+GIVEN = msg("The input shape asked for was used where the file leaves sizes open.")
+NOT_USED = msg(
+    "The input shape asked for was not used: the file records the sizes, or not the way from the input to the layers."
+)
+GRAPH_SHOWS = msg(
+    "The exported graph shows no matrix product outside of the listed layers; other arithmetic of it is not counted."
+)
+ONCE = msg("The file does not record how often each layer is called: once is taken for each.")
+MAX_BATCH = 2**31
+
+
+def add_costs(model: Model, batch: int = 1, input_shapes: tuple[tuple[int, ...], ...] | None = None) -> Model:
+    """`model` with `cost` on every layer and on the model, for `batch` examples.
+
+    `input_shapes`, one per input and without the batch, fill in what the file leaves open.
+    """
+    layers, cost = _costs(model.layers, model.info, batch, input_shapes)
+    return msgspec.structs.replace(model, layers=layers, cost=cost)
+
+
+def recost(report: Report, batch: int, input_shapes: tuple[tuple[int, ...], ...] | None) -> Report:
+    """A stored report with its costs worked out anew for another batch or input."""
+    layers, cost = _costs(report.layers, report.model, batch, input_shapes)
+    return msgspec.structs.replace(report, layers=layers, cost=cost)
+
+
+def _costs(
+    layers: Sequence[Layer], info: ModelInfo, batch: int, given: tuple[tuple[int, ...], ...] | None
+) -> tuple[tuple[Layer, ...], ModelCost]:
+    batch = max(1, min(batch, MAX_BATCH))
+    costing = _Costing(layers, info, batch, given)
+    costed = tuple(
+        msgspec.structs.replace(layer, cost=costing.layer(number)) for number, layer in enumerate(costing.flow.layers)
+    )
+    return costed, costing.total()
+
+
+class _Costing:
+    """One run over a model; `layer` in order, then `total`."""
+
+    def __init__(
+        self, layers: Sequence[Layer], info: ModelInfo, batch: int, given: tuple[tuple[int, ...], ...] | None
+    ) -> None:
+        torch = info.framework == "torch"
+        self.flow = Flow(layers, torch=torch, root=info.type, batch=batch, given=given)
+        self._batch, self._given = batch, given
+        self._calls = calls(self.flow)
+        self._fields = fields(self.flow)
+        self._quantities = Quantities()
+        self._model_dtype = dtypes.of_model(layers)
+        self._dtypes: list[str] = []
+        self._notes = self._assumed()
+        self._ordered = any(sources is not None for sources in self.flow.sources)
+        self._closed = "operations" in info.tags and outside_products(layers, info.tags) == 0
+        self._totals = Totals(
+            self._quantities,
+            self._notes if self._ordered else (*self._notes, ONCE),
+            fixed=self._fixed_batch() not in (None, batch),
+        )
+        self._open = self._has_open_entry()
+
+    def layer(self, number: int) -> LayerCost:
+        """The cost of one layer; to be asked in order."""
+        layer, called = self.flow.layers[number], self._calls[number]
+        dtype = dtypes.of_layer(self.flow.owner(number), self._model_dtype, torch=self.flow.torch)
+        self._dtypes.append(dtype[0])
+        work = self._reasoned(self._work(number, self.flow.ins[number], self.flow.outs[number]))
+        macs, flops = self._quantities.work(work, GRAPH_SHOWS if work is _CLOSED else self._reason(), self._notes)
+        inside = number in self.flow.children
+        if inside:
+            elements, size = self._quantities.inside()
+        else:
+            elements, size = self._quantities.outputs(self.flow.outs[number], dtype, self._reason(), self._notes)
+        receptive, stride = self._fields[number]
+        held = self._quantities.weights(layer)
+        cost = LayerCost(
+            macs=macs, flops=flops, activation_elements=elements, activation_bytes=size, parameter_bytes=held,
+            receptive_field=receptive, stride=stride, calls=called.count,
+        )  # fmt: skip
+        further = [self._work(number, ins, self.flow.inferred(number, ins)) for ins in called.further]
+        self._totals.add(cost, further, counted=layer.kind != "input", alike=called.alike)
+        return cost
+
+    def total(self) -> ModelCost:
+        """The model's cost, after all layers."""
+        memory = scenarios(load_of(self.flow, self._dtypes, self._calls))
+        return self._totals.cost(self._batch, self._given, memory)
+
+    def _work(self, number: int, ins: tuple[Sizes, ...] | None, outs: tuple[Sizes, ...] | None) -> Work:
+        layer, owner = self.flow.layers[number], self.flow.owner(number)
+        found = work_of(
+            Call(
+                layer.kind,
+                layer.type or "",
+                layer.config,
+                owner.weights,
+                ins,
+                outs,
+                self._batch,
+                self.flow.torch,
+                layer,
+            )
+        )
+        if self._closed and found.method is elementwise.CODE:
+            return _CLOSED
+        return found
+
+    def _reasoned(self, work: Work) -> Work:
+        """With what the user can do about sizes that are missing."""
+        if work.method is SIZES_MISSING:
+            return Work(None, None, self._reason())
+        if work.partial and ONE_POSITION in work.assumptions:
+            return Work(work.macs, work.more, work.method, (*work.assumptions, self._reason()), partial=True)
+        return work
+
+    def _reason(self) -> Message:
+        if not self._ordered:
+            return NO_ORDER
+        return PASS_SHAPE if self._open and not self._given else LOST
+
+    def _has_open_entry(self) -> bool:
+        flow = self.flow
+        return any(sources == () and flow.ins[number] is None for number, sources in enumerate(flow.sources))
+
+    def _fixed_batch(self) -> int | None:
+        for number, sources in enumerate(self.flow.sources):
+            shapes = self.flow.layers[number].input_shapes if sources == () else None
+            if shapes and shapes[0] and shapes[0][0] is not None:
+                return shapes[0][0]
+        return None
+
+    def _assumed(self) -> tuple[Message, ...]:
+        fixed = self._fixed_batch()
+        notes = () if fixed is None else (_fixed_at(fixed),)
+        if self._given:
+            notes = (*notes, GIVEN if self.flow.used else NOT_USED)
+        return notes
+
+
+def _fixed_at(batch: int) -> Message:
+    return msg(
+        "The batch was fixed at {batch} examples when the model was exported: numbers are for these.", batch=batch
+    )
+
+
+_CLOSED = Work(0, None, GRAPH_SHOWS)

@@ -1,0 +1,325 @@
+"""From a stored report to what a reader is shown: recosted, its rules chosen, in a language, as JSON or as a view.
+
+Runs in the web process on typed data only; knows reports and views, no HTTP. Finished answers are kept, so that asking
+again costs nothing. JSON of a large report is made layer by layer: it never stands in memory as a whole tree.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from blake3 import blake3
+
+from service.basis import Frozen
+from service.comparisons import Comparison
+from service.costs import LayerCost
+from service.enrich.cost.add import recost
+from service.enrich.kinds.catalogue import kind
+from service.errors import OutdatedReport
+from service.jobs import reports
+from service.jobs.analysis import VERSION
+from service.jobs.records import StoredReport
+from service.kept import Body, Kept
+from service.kindinfo import KindInfo
+from service.language import Message, from_data, msg
+from service.translation import DEFAULT, Say, encoder, speaker
+from service.tree import Block, Explanation, Finding, Layer, Report, RuleRun
+from service.views import (
+    comparison_csv,
+    comparison_html,
+    comparison_markdown,
+    comparison_text,
+    csv_rows,
+    html,
+    markdown,
+    text,
+)
+from service.views.diagram.dot import dot
+from service.views.diagram.mermaid import mermaid
+from service.views.diagram.svg import svg
+
+LAYERS_AT_ONCE = 64
+LARGE = 1 << 20
+"""JSON bytes from which a report is worked on by one request at a time."""
+MAX_KNOWN = 10_000
+"""Most sentences of layers that are kept while one report is made."""
+LEFT_OUT = msg("It was left out by ?rules=.")
+
+
+class Rules(Frozen, frozen=True, kw_only=True):
+    """Rules of findings: these, or all but these."""
+
+    names: frozenset[str]
+    excluded: bool = False
+
+    def hold(self, rule: str) -> bool:
+        """Whether `rule` is one of them."""
+        return (rule in self.names) != self.excluded
+
+
+class Options(Frozen, frozen=True, kw_only=True):
+    """How a reader wants a report. None: as it is stored; `rules` are those whose findings are shown."""
+
+    language: str = DEFAULT
+    batch: int | None = None
+    input_shapes: tuple[tuple[int, ...], ...] | None = None
+    rules: Rules | None = None
+    level: str = "block"
+
+    @property
+    def recosts(self) -> bool:
+        """Whether costs are other than the stored ones."""
+        return self.batch is not None or self.input_shapes is not None
+
+
+Render = Callable[[Any, Say, Options], str]
+
+
+class View(msgspec.Struct, frozen=True):
+    """One representation: its name, its media type, and how it is made; `render` None is JSON."""
+
+    name: str
+    media_type: str
+    render: Render | None = None
+
+
+def _plain(render: Callable[[Any, Say], str]) -> Render:
+    return lambda shown, say, _options: render(shown, say)
+
+
+def _drawn(draw: Callable[[Report, Say, Any], str]) -> Render:
+    return lambda report, say, options: draw(report, say, options.level)
+
+
+JSON = View("json", "application/json")
+REPORT_VIEWS = (
+    JSON,
+    View("text", "text/plain", _plain(text.render)),
+    View("csv", "text/csv", _plain(csv_rows.render)),
+    View("markdown", "text/markdown", _plain(markdown.render)),
+    View("html", "text/html", _plain(html.render)),
+    View("svg", "image/svg+xml", _drawn(svg)),
+    View("dot", "text/vnd.graphviz", _drawn(dot)),
+    View("mermaid", "text/vnd.mermaid", _drawn(mermaid)),
+)
+COMPARISON_VIEWS = (
+    JSON,
+    View("text", "text/plain", _plain(comparison_text.render)),
+    View("csv", "text/csv", _plain(comparison_csv.render)),
+    View("markdown", "text/markdown", _plain(comparison_markdown.render)),
+    View("html", "text/html", _plain(comparison_html.render)),
+)
+
+
+class Shown(Frozen, frozen=True, kw_only=True):
+    """One layer with what else the report says of it. `blocks`: names of those around it, outermost first."""
+
+    layer: Layer
+    findings: tuple[Finding, ...]
+    kind: KindInfo | None
+    block: str | None
+    blocks: tuple[str, ...]
+
+
+class _Path(msgspec.Struct):
+    """All that is read of a layer to find it."""
+
+    path: str
+
+
+def _partly(kind: type[msgspec.Struct], raw: Iterable[str]) -> type[msgspec.Struct]:
+    """A type that decodes as `kind` does, but keeps these fields as the JSON that they are."""
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(kind):
+        default = {"default": field.default, "default_factory": field.default_factory}
+        given = {name: value for name, value in default.items() if value is not msgspec.NODEFAULT}
+        if field.name in raw:
+            given = {"default": msgspec.Raw(msgspec.json.encode(field.default))} if given else {}
+        fields.append((field.name, msgspec.Raw if field.name in raw else field.type, msgspec.field(**given)))
+    return msgspec.defstruct(f"_{kind.__name__}", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+
+
+_TOLD: dict[str, Any] = {"explanation": Explanation | None, "cost": LayerCost | None, "notes": tuple[Message, ...]}
+"""What has sentences in a layer, and is the same for many layers of a large model."""
+
+_outline = msgspec.json.Decoder(_partly(Report, ["layers"]), dec_hook=from_data)
+_lightly: Any = msgspec.json.Decoder(list[_partly(Layer, _TOLD)], dec_hook=from_data)  # type: ignore[misc]
+_told = {name: msgspec.json.Decoder(kind, dec_hook=from_data) for name, kind in _TOLD.items()}
+_texts = msgspec.json.Decoder(list[msgspec.Raw])
+_layer = msgspec.json.Decoder(Layer, dec_hook=from_data)
+_paths = msgspec.json.Decoder(list[_Path])
+_comparison = msgspec.json.Decoder(Comparison, dec_hook=from_data)
+_T = TypeVar("_T")
+
+
+class Presenter:
+    """Makes answers and keeps them. One for each web process."""
+
+    def __init__(self) -> None:
+        self._kept = Kept()
+
+    def report(self, stored: StoredReport, view: View, options: Options) -> Body:
+        """A report in a representation. OutdatedReport if another version stored what this one cannot read."""
+        return self._made(stored, (view.name, options), lambda: _report(stored, view, options))
+
+    def comparison(self, stored: StoredReport, view: View, options: Options) -> Body:
+        """A comparison in a representation; as JSON it is the comparison alone. Raises as `report`."""
+        return self._made(stored, (view.name, options), lambda: _compared(stored, view, options))
+
+    def layer(self, stored: StoredReport, asked: tuple[Any, ...], around: Callable[[Shown], Any]) -> Body:
+        """JSON of `around(what is shown)` of a layer; `asked`: its path, the options, what else `around` depends on.
+
+        LookupError if there is no such layer; raises as `report` does.
+        """
+        path, options = asked[:2]
+        return self._made(
+            stored, ("layer", *asked), lambda: [encoder(options.language).encode(around(find(stored, path, options)))]
+        )
+
+    def _made(self, stored: StoredReport, asked: tuple[Any, ...], make: Callable[[], Iterable[bytes]]) -> Body:
+        return self._kept.get((stored.etag, *asked), make, alone=stored.size > LARGE)
+
+
+def tag(stored: StoredReport, *asked: Any) -> str:
+    """The entity tag of an answer made of `stored` as `asked`; another version of the service may answer otherwise."""
+    return str(blake3(repr((VERSION, stored.etag, asked)).encode("utf-8", "replace")).hexdigest()[:32])
+
+
+def rendered(shown: Report | Comparison, view: View, options: Options) -> str:
+    """A report or comparison in one of its representations."""
+    if view.render is None:
+        return encoder(options.language).encode(shown).decode()
+    return view.render(shown, speaker(options.language), options)
+
+
+def _report(stored: StoredReport, view: View, options: Options) -> Iterable[bytes]:
+    if view is JSON and not options.recosts:
+        return _pieces(stored, options)
+    return [rendered(_typed(stored, options), view, options).encode("utf-8", "replace")]
+
+
+def _compared(stored: StoredReport, view: View, options: Options) -> Iterable[bytes]:
+    return [rendered(_decoded(_comparison, reports.text(stored)), view, options).encode("utf-8", "replace")]
+
+
+def _typed(stored: StoredReport, options: Options) -> Report:
+    try:
+        report = reports.decode(stored)
+    except msgspec.DecodeError:
+        raise _outdated() from None
+    if options.recosts:
+        report = recost(report, options.batch or 1, options.input_shapes)
+    ruled: Report = _ruled(report, options.rules)
+    return ruled
+
+
+def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes | msgspec.Raw) -> _T:
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError:
+        raise _outdated() from None
+
+
+def _outdated() -> OutdatedReport:
+    return OutdatedReport(msg("The stored answer is of another version of the service, which this one cannot read."))
+
+
+def _ruled(report: Any, rules: Rules | None) -> Any:
+    """The report (or its outline) with the findings of these rules only; the others are said to be left out."""
+    if rules is None:
+        return report
+    runs = (run if rules.hold(run.rule) else RuleRun(rule=run.rule, ran=False, reason=LEFT_OUT) for run in report.rules)
+    findings = tuple(finding for finding in report.findings if rules.hold(finding.rule))
+    return msgspec.structs.replace(report, findings=findings, rules=tuple(runs))
+
+
+def _pieces(stored: StoredReport, options: Options) -> Iterator[bytes]:
+    """The report's JSON in pieces, a few layers at a time.
+
+    A random word stands for the layers in the JSON of everything else: no name of an upload can contain it.
+    """
+    outline: Any = _ruled(_decoded(_outline, reports.text(stored)), options.rules)
+    texts = _decoded(_texts, outline.layers)
+    said = encoder(options.language)
+    word = secrets.token_hex(16).encode()
+    before, _, after = said.encode(msgspec.structs.replace(outline, layers=msgspec.Raw(word))).partition(word)
+    del outline
+    yield before + b"["
+    tell = _teller(said)
+    for start in range(0, len(texts), LAYERS_AT_ONCE):
+        part = _decoded(_lightly, b"[" + b",".join(texts[start : start + LAYERS_AT_ONCE]) + b"]")
+        for layer in part:
+            for name in _TOLD:
+                setattr(layer, name, tell(name, getattr(layer, name)))
+        yield (b"," if start else b"") + said.encode(part)[1:-1]
+    yield b"]" + after
+
+
+def _teller(said: msgspec.json.Encoder) -> Callable[[str, msgspec.Raw], msgspec.Raw]:
+    """Says the sentences in one field of a layer; what was said before is not worked out again."""
+    known: dict[tuple[str, bytes], msgspec.Raw] = {}
+
+    def tell(name: str, raw: msgspec.Raw) -> msgspec.Raw:
+        key = name, bytes(raw)
+        found = known.get(key)
+        if found is None:
+            found = msgspec.Raw(said.encode(_decoded(_told[name], raw)))
+            if len(known) < MAX_KNOWN:
+                known[key] = found
+        return found
+
+    return tell
+
+
+def find(stored: StoredReport, path: str, options: Options) -> Shown:
+    """The layer at `path`; slashes around it do not matter. LookupError, or OutdatedReport as `Presenter.report`."""
+    if options.recosts:
+        report = _typed(stored, options)
+        return _shown(report.layers[_place(path, [layer.path for layer in report.layers])], report)
+    outline: Any = _ruled(_decoded(_outline, reports.text(stored)), options.rules)
+    at = _place(path, [found.path for found in _decoded(_paths, outline.layers)])
+    return _shown(_decoded(_layer, _decoded(_texts, outline.layers)[at]), outline)
+
+
+def _place(path: str, known: Sequence[str]) -> int:
+    places = {found: at for at, found in enumerate(known)}
+    return places[path] if path in places else places[path.strip("/")]
+
+
+def paths(stored: StoredReport) -> list[str]:
+    """Paths of all layers."""
+    outline: Any = _decoded(_outline, reports.text(stored))
+    return [found.path for found in _decoded(_paths, outline.layers)]
+
+
+def _shown(layer: Layer, report: Any) -> Shown:
+    chain = _holding(report.blocks, layer.path)
+    return Shown(
+        layer=layer,
+        findings=tuple(finding for finding in report.findings if finding.path == layer.path),
+        kind=kind(layer.kind),
+        block=chain[-1] if chain else None,
+        blocks=chain,
+    )
+
+
+def _holding(blocks: tuple[Block, ...], path: str) -> tuple[str, ...]:
+    """Names of the blocks around a layer, outermost first; () if none holds it.
+
+    Of a repeat only the first occurrence is spelled out; a layer of another one is held by the occurrence that its path
+    begins with.
+    """
+    waiting: list[tuple[Block, tuple[str, ...]]] = [(block, ()) for block in blocks]
+    best: tuple[str, ...] = ()
+    while waiting:
+        block, above = waiting.pop()
+        names = (*above, block.name)
+        if path not in block.layers:
+            within = [found for found in block.occurrences if path.startswith((f"{found}.", f"{found}/"))]
+            names = (*names, max(within, key=len)) if within else ()
+        best = max(best, names, key=len)
+        waiting.extend((inner, (*above, block.name)) for inner in block.blocks)
+    return best

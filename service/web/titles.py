@@ -1,0 +1,48 @@
+"""What each error is called in a problem document, by its code; knows no error's details."""
+
+from __future__ import annotations
+
+from service.language import Message, msg
+
+TITLES: dict[str, Message] = {
+    "invalid_input": msg("The uploaded content is at fault"),
+    "unknown_format": msg("No reader recognises the content"),
+    "malformed_file": msg("The content breaks its format's rules"),
+    "truncated_file": msg("The content ends before its own header says it should"),
+    "inconsistent_archive": msg("An archive that two readers would understand differently"),
+    "encrypted_file": msg("The content is encrypted"),
+    "unsupported_feature": msg("A valid file that uses a variant no reader here understands"),
+    "limit_exceeded": msg("A named limit was met"),
+    "invalid_spec": msg("An architecture spec that cannot be built"),
+    "malformed_json": msg("The body is not the JSON it claims to be"),
+    "bad_request": msg("The request, rather than the file in it, is at fault"),
+    "nothing_uploaded": msg("No file and no spec in the request"),
+    "upload_cut": msg("The body ended before its announced length"),
+    "upload_stalled": msg("The client sent slower than the minimum rate, or nothing for too long"),
+    "upload_too_large": msg("The body is larger than the service takes"),
+    "not_found": msg("No such resource"),
+    "method_not_allowed": msg("The resource exists, the method does not"),
+    "not_acceptable": msg("None of the representations the client would take can be made"),
+    "not_finished": msg("There is no report (yet)"),
+    "cancelled": msg("It was deleted while it was waited for"),
+    "upload_gone": msg("The upload of a finished analysis is no longer there"),
+    "outdated_report": msg("The stored report or comparison was written by another version of the service"),
+    "side_unavailable": msg("One of the two models of a comparison cannot be had"),
+    "left_failed": msg("The analysis of the left model failed"),
+    "right_failed": msg("The analysis of the right model failed"),
+    "left_gone": msg("The left model was deleted before the comparison was made"),
+    "right_gone": msg("The right model was deleted before the comparison was made"),
+    "unsupported_media_type": msg("The body is of a type, or in an encoding, that is not taken"),
+    "worker_cancelled": msg("It was called off and its process killed"),
+    "worker_failed": msg("The confined process did not come back with an answer"),
+    "worker_timeout": msg("It ran past its deadline and was killed"),
+    "worker_crashed": msg("The confined process died"),
+    "worker_out_of_memory": msg("The confined process needed more memory than an analysis may have"),
+    "service_error": msg("The service cannot do this now"),
+    "framework_missing": msg("The installation has no worker for the framework that only can answer"),
+    "worker_unavailable": msg("The warm process of a kind is not running (yet)"),
+    "overloaded": msg("More uploads or jobs at once than the service takes"),
+    "storage_full": msg("No room for the upload on the service's disk"),
+    "input_lost": msg("The stored upload of an accepted analysis is gone or damaged"),
+    "internal_error": msg("The service failed"),
+}

@@ -1,0 +1,11 @@
+CREATE TABLE reports ( id INTEGER NOT NULL, body BLOB NOT NULL, size INTEGER NOT NULL, etag VARCHAR NOT NULL, PRIMARY KEY (id) );
+CREATE TABLE analyses ( id VARCHAR NOT NULL, state VARCHAR NOT NULL, created_at FLOAT NOT NULL, finished_at FLOAT, name VARCHAR NOT NULL, bytes INTEGER NOT NULL, "key" VARCHAR NOT NULL, request_id VARCHAR NOT NULL, format VARCHAR, framework VARCHAR, cached BOOLEAN NOT NULL, report_id INTEGER, error VARCHAR, attempts INTEGER NOT NULL, available_at FLOAT NOT NULL, owner VARCHAR, lease_until FLOAT, PRIMARY KEY (id), FOREIGN KEY(report_id) REFERENCES reports (id) );
+CREATE INDEX analyses_by_format ON analyses (format, id);
+CREATE INDEX analyses_by_name ON analyses (name, id);
+CREATE INDEX analyses_by_report ON analyses (report_id);
+CREATE INDEX analyses_by_state ON analyses (state, id);
+CREATE INDEX analyses_by_key ON analyses ("key", state);
+CREATE TABLE parts ( analysis_id VARCHAR NOT NULL, position INTEGER NOT NULL, name VARCHAR NOT NULL, bytes INTEGER NOT NULL, blake3 VARCHAR NOT NULL, sha256 VARCHAR, PRIMARY KEY (analysis_id, position), FOREIGN KEY(analysis_id) REFERENCES analyses (id) ON DELETE CASCADE );
+CREATE INDEX parts_by_blake3 ON parts (blake3);
+CREATE INDEX parts_by_sha256 ON parts (sha256);
+PRAGMA user_version = 1;

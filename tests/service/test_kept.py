@@ -1,0 +1,78 @@
+"""Answers kept in memory: packed when large, forgotten when there is no room."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+
+import pytest
+
+from service.kept import ENTRY, PACK_FROM, Body, Kept
+
+
+def test_a_small_answer_is_kept_as_it_is():
+    """And compressed only for who wants it so."""
+    body = Body.of([b"ab", b"", b"cd"])
+    assert (body.data, body.packed) == (b"abcd", False)
+    assert gzip.decompress(body.gzipped()) == body.plain() == b"abcd"
+
+
+def test_a_large_answer_is_kept_compressed():
+    """Whatever pieces it comes in; the same bytes give the same gzip."""
+    whole = bytes(range(256)) * (PACK_FROM // 128)
+    bodies = [Body.of([whole]), Body.of(whole[at : at + 1000] for at in range(0, len(whole), 1000))]
+    for body in bodies:
+        assert body.packed
+        assert len(body.data) < len(whole) // 10
+        assert body.plain() == whole
+        assert gzip.decompress(body.gzipped()) == whole
+    assert bodies[0].data == Body.of([whole]).data
+
+
+def test_an_answer_is_made_once():
+    """The second time it comes from memory."""
+    kept, made = Kept(), []
+    for _ in range(3):
+        assert kept.get("key", lambda: made.append(1) or [b"x"]).plain() == b"x"
+    assert made == [1]
+
+
+def test_the_least_recently_used_is_forgotten_first():
+    """Room is counted with what an entry takes beside its bytes; what is larger than all room is not kept."""
+    kept, made = Kept(capacity=2 * (10 + ENTRY)), []
+
+    def ask(key, size=10):
+        kept.get(key, lambda: made.append(key) or [b"x" * size])
+
+    for key in ("a", "b", "a", "c", "a", "b"):
+        ask(key)
+    assert made == ["a", "b", "c", "b"]
+    for _ in range(2):
+        ask("large", size=3 * ENTRY)
+    assert made == ["a", "b", "c", "b", "large", "large"]
+
+
+def test_a_large_answer_that_many_ask_for_is_made_once():
+    """Those who come while it is made wait for it."""
+    kept, made, release = Kept(), [], threading.Event()
+
+    def make():
+        made.append(1)
+        release.wait(10)
+        return [b"x"]
+
+    threads = [threading.Thread(target=kept.get, args=("key", make), kwargs={"alone": True}) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    release.set()
+    for thread in threads:
+        thread.join(10)
+    assert made == [1]
+
+
+def test_what_cannot_be_made_is_not_kept():
+    """The next who asks gets another try."""
+    kept = Kept()
+    with pytest.raises(ValueError, match="invalid literal"):
+        kept.get("key", lambda: int("x"), alone=True)
+    assert kept.get("key", lambda: [b"x"], alone=True).plain() == b"x"
