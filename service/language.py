@@ -121,10 +121,11 @@ def shown(value: Any, say: Callable[[Message, int], str], join: Callable[[list[s
 def english(message: Message, depth: int = 0) -> str:
     """The sentence in its source language."""
     template = message.plural if message.plural is not None and dict(message.args).get("n") != 1 else message.id
-    return fill(template, message.args, lambda value: shown(value, english, _listed, depth))
+    return fill(template, message.args, lambda value: shown(value, english, listed, depth))
 
 
-def _listed(items: list[str]) -> str:
+def listed(items: list[str]) -> str:
+    """`a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
 
 

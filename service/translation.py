@@ -19,7 +19,7 @@ from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from service.language import VERBATIM, Message, as_data, fill, shown
+from service.language import VERBATIM, Message, as_data, fill, listed, shown
 
 LANGUAGES = ("en", "zh-Hans", "zh-Hant")
 """BCP 47 tags of the languages that every sentence exists in."""
@@ -43,7 +43,7 @@ def speaker(language: str = DEFAULT) -> Say:
     catalogue, locale = _catalogue(language), Locale.parse(language, sep="-")
 
     def joined(items: list[str]) -> str:
-        return format_list(items, locale=locale) if len(items) > 1 else "".join(items)
+        return listed(items) if language == DEFAULT or len(items) < 2 else format_list(items, locale=locale)
 
     def say(message: Message, depth: int = 0) -> str:
         return fill(_template(message, catalogue), message.args, lambda value: shown(value, say, joined, depth))

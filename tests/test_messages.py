@@ -92,7 +92,7 @@ def test_traditional_and_simplified_differ_in_script() -> None:
 def test_a_sentence_is_said_in_three_languages() -> None:
     """Lists and numbers are joined as each language does; an unknown template is said in English."""
     unknown = msg("no such {thing}: {list}", thing=1234, list=("a", "b", "c"))
-    assert speaker("en")(unknown) == "no such 1,234: a, b, and c"
+    assert speaker("en")(unknown) == "no such 1,234: a, b and c"
     assert speaker("zh-Hans")(unknown) == "no such 1,234: a、b和c"
     layers = msg("Layers")
     assert len({speaker(language)(layers) for language in LANGUAGES}) == 3

@@ -143,12 +143,13 @@ def finding_text(finding: Finding, say: Say) -> str:
 
 
 def finding_lines(report: Report, say: Say) -> Iterator[tuple[Finding | None, str]]:
-    """Each finding with its text; of a rule that found much, the first few, and then how many more (None)."""
+    """Each finding with its text: why and what to do once a rule; of many, the first few, then how many more (None)."""
     by_rule: dict[str, list[Finding]] = {}
     for finding in report.findings:
         by_rule.setdefault(finding.rule, []).append(finding)
     for rule, found in by_rule.items():
-        yield from ((finding, finding_text(finding, say)) for finding in found[:_FINDINGS_OF_A_RULE])
+        yield found[0], finding_text(found[0], say)
+        yield from ((finding, say(finding.what)) for finding in found[1:_FINDINGS_OF_A_RULE])
         more = len(found) - _FINDINGS_OF_A_RULE
         if more > 0:
             yield (
