@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marshmallow import INCLUDE, Schema
+from marshmallow import INCLUDE, Schema, fields
 
 from schemas.kinds import KindInfoSchema
 from schemas.report import FindingSchema, LayerSchema, ReportSchema
@@ -50,7 +50,7 @@ class LinksSchema(Schema):
     """Where to go on."""
 
     self = string("The analysis.")
-    report = string("Its report, once there is one.")
+    report = fields.String(metadata={"description": "Its report, once there is one; not there until then."})
 
 
 class OptionsSchema(Schema):

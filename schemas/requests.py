@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
 from schemas.analysis import STATES
 from service.language import Message, msg
@@ -21,10 +22,11 @@ REPORT_FORMATS = ("json", "text", "csv", "markdown", "html", "svg", "dot", "merm
 COMPARISON_FORMATS = ("json", "text", "csv", "markdown", "html")
 LEVELS = ("block", "layer")
 
-UNKNOWN, NO_NUMBER, NO_BOOLEAN = (
+UNKNOWN, NO_NUMBER, NO_BOOLEAN, TWICE = (
     msg("It is not known."),
     msg("It is not a number."),
     msg("It is neither true nor false."),
+    msg("It is given twice."),
 )
 
 
@@ -48,6 +50,24 @@ class OneOf(validate.OneOf):
         """`value`, or ValidationError."""
         if value not in self.choices:
             raise refused(msg("It must be one of: {choices}.", choices=[*self.choices]))
+        return value
+
+
+class OneTag(OneOf):
+    """One of some language tags; letter case has no meaning in them (BCP 47)."""
+
+    def __call__(self, value: Any) -> Any:
+        """`value`, or ValidationError."""
+        known = {tag.lower(): tag for tag in self.choices}
+        return super().__call__(known.get(value.lower(), value))
+
+
+class Flag(fields.Boolean):
+    """`true` or `false` of JSON; not the numbers that Python takes for them."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
         return value
 
 
@@ -77,8 +97,8 @@ def refused(reason: Message) -> ValidationError:
     return ValidationError(reasons)
 
 
-def _text(description: str, *checks: Any, most: int = MAX_TEXT) -> fields.String:
-    return fields.String(validate=[Short(max=most), *checks], metadata={"description": description})
+def _text(description: str, *checks: Any, most: int = MAX_TEXT, **more: Any) -> fields.String:
+    return fields.String(validate=[Short(max=most), *checks], metadata={"description": description, **more})
 
 
 def _flag(description: str) -> fields.Boolean:
@@ -98,7 +118,7 @@ def _number(kind: type[fields.Number[Any]], check: Between, description: str, **
 def _language() -> fields.String:
     known = ", ".join(LANGUAGES)
     return fields.String(
-        validate=OneOf(LANGUAGES),
+        validate=OneTag(LANGUAGES),
         metadata={"description": f"Language of the sentences: {known}; wins over Accept-Language."},
     )
 
@@ -118,15 +138,28 @@ class Query(Schema):
 
     lang = _language()
 
+    @pre_load
+    def once(self, data: Mapping[str, Any], **_: Any) -> Mapping[str, Any]:
+        """The parameters; one that is given twice has no meaning."""
+        values = getattr(data, "getlist", None)
+        twice = [name for name in data if values is not None and len(values(name)) > 1]
+        if twice:
+            raise ValidationError({name: [TWICE] for name in twice})
+        return data
+
 
 class Viewed(Query):
     """How a report is shown."""
 
     batch = _number(fields.Integer, Between(1, MAX_BATCH), "Examples at once, for costs; 1 if not given.")
     input_shape = _text(
-        "Sizes of the input without the batch axis, for costs where the file has none: 224,224,3; several inputs by ;."
+        "Sizes of the input without the batch axis, for costs where the file has none; several inputs by ;.",
+        examples=["224,224,3", "128;128,64"],
     )
-    rules = _text("Rules whose findings are shown: a,b (these), -a,-b (all but these), all, none.")
+    rules = _text(
+        "Rules whose findings are shown: a,b (these), -a,-b (all but these), all, none.",
+        examples=["bias_before_normalization,zero_weights", "-untied_embeddings"],
+    )
     stats = _flag("Read the values of all weights, and add what they show.")
 
 
@@ -189,9 +222,6 @@ class CompareBody(Schema):
 
     left = _id("Id of the left analysis.")
     right = _id("Id of the right analysis.")
-    values = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        error_messages=FLAG_MESSAGES,
-        metadata={"description": "Compare the numbers too; false if not given."},
+    values = Flag(
+        error_messages=FLAG_MESSAGES, metadata={"description": "Compare the numbers too; false if not given."}
     )

@@ -20,7 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: float = 30.0
     """Wall-clock deadline of reading one upload, then the child is killed."""
-    memory_bytes: int = 512 * MIB
+    memory_bytes: int = 768 * MIB
     """Address space a reading child may add to what its warm process already has."""
     build_seconds: float = 60.0
     """Wall-clock deadline of building one spec with a framework."""
@@ -32,7 +32,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Address space a child that reads values may add to what its warm process already has."""
     values_bytes: int = 64 * GIB
     """Most bytes read, and most bytes inflated, where values were asked for; in the place of the two limits below."""
-    answer_bytes: int = 128 * MIB
+    answer_bytes: int = 256 * MIB
     """Largest answer taken over the wall."""
     read_bytes: int = 512 * MIB
     """Most bytes a reader may read from the upload: readers want headers, not values."""

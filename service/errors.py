@@ -301,7 +301,7 @@ class WorkerOutOfMemory(WorkerError):
     """The confined process needed more memory than an analysis may have."""
 
     code = "worker_out_of_memory"
-    hint = (
+    hint = mark(
         "The file needs more memory than one analysis may use. If it is genuine, ask the operator to raise the limit."
     )
 

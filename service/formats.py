@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from service.config import Limits
+from service.language import Message, mark, verbatim
 from service.source import Meter, Source
 from service.tree import Model
 
@@ -34,10 +35,10 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     framework: str
-    title: str
+    title: Message
     extensions: tuple[str, ...]
-    reads: str
-    leaves: str = ""
+    reads: Message
+    leaves: Message = verbatim("")
     priority: int = 100
 
 
@@ -88,36 +89,36 @@ _SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
     (
         b"version https://git-lfs.github.com/spec/",
         0,
-        "a Git LFS pointer: the real file was never downloaded (git lfs pull)",
+        mark("a Git LFS pointer: the real file was never downloaded (git lfs pull)"),
     ),
-    (b"\x89PNG\r\n\x1a\n", 0, "a PNG picture"),
-    (b"\xff\xd8\xff", 0, "a JPEG picture"),
-    (b"GIF8", 0, "a GIF picture"),
-    (b"WEBP", 8, "a WebP picture"),
-    (b"%PDF-", 0, "a PDF document"),
-    (b"\x7fELF", 0, "an ELF program or library"),
-    (b"MZ", 0, "a Windows program"),
-    (b"7z\xbc\xaf\x27\x1c", 0, "a 7-Zip archive"),
-    (b"Rar!\x1a\x07", 0, "a RAR archive"),
-    (b"\x1f\x8b", 0, "a gzip-compressed file"),
-    (b"BZh", 0, "a bzip2-compressed file"),
-    (b"\xfd7zXZ\x00", 0, "an xz-compressed file"),
-    (b"\x28\xb5\x2f\xfd", 0, "a Zstandard-compressed file"),
-    (b"SQLite format 3\x00", 0, "an SQLite database"),
-    (b"PAR1", 0, "a Parquet table"),
-    (b"GGUF", 0, "a GGUF model"),
-    (b"TFL3", 4, "a TensorFlow Lite model"),
-    (b"ET12", 4, "an ExecuTorch program"),
-    (b"PTMF", 4, "a PyTorch mobile flatbuffer"),
-    (b"\x93NUMPY", 0, "a NumPy array"),
-    (b"PK\x03\x04", 0, "a plain zip archive"),
-    (b"PK\x05\x06", 0, "an empty zip archive"),
-    (b"\x89HDF\r\n\x1a\n", 0, "an HDF5 file without Keras weights in it"),
-    (b"ustar", 257, "a plain tar archive"),
-    (b"#!", 0, "a script"),
-    (b"RIFF", 0, "a RIFF media file"),
-    (b"OggS", 0, "an Ogg media file"),
-    (b"ID3", 0, "an MP3 file"),
+    (b"\x89PNG\r\n\x1a\n", 0, mark("a PNG picture")),
+    (b"\xff\xd8\xff", 0, mark("a JPEG picture")),
+    (b"GIF8", 0, mark("a GIF picture")),
+    (b"WEBP", 8, mark("a WebP picture")),
+    (b"%PDF-", 0, mark("a PDF document")),
+    (b"\x7fELF", 0, mark("an ELF program or library")),
+    (b"MZ", 0, mark("a Windows program")),
+    (b"7z\xbc\xaf\x27\x1c", 0, mark("a 7-Zip archive")),
+    (b"Rar!\x1a\x07", 0, mark("a RAR archive")),
+    (b"\x1f\x8b", 0, mark("a gzip-compressed file")),
+    (b"BZh", 0, mark("a bzip2-compressed file")),
+    (b"\xfd7zXZ\x00", 0, mark("an xz-compressed file")),
+    (b"\x28\xb5\x2f\xfd", 0, mark("a Zstandard-compressed file")),
+    (b"SQLite format 3\x00", 0, mark("an SQLite database")),
+    (b"PAR1", 0, mark("a Parquet table")),
+    (b"GGUF", 0, mark("a GGUF model")),
+    (b"TFL3", 4, mark("a TensorFlow Lite model")),
+    (b"ET12", 4, mark("an ExecuTorch program")),
+    (b"PTMF", 4, mark("a PyTorch mobile flatbuffer")),
+    (b"\x93NUMPY", 0, mark("a NumPy array")),
+    (b"PK\x03\x04", 0, mark("a plain zip archive")),
+    (b"PK\x05\x06", 0, mark("an empty zip archive")),
+    (b"\x89HDF\r\n\x1a\n", 0, mark("an HDF5 file without Keras weights in it")),
+    (b"ustar", 257, mark("a plain tar archive")),
+    (b"#!", 0, mark("a script")),
+    (b"RIFF", 0, mark("a RIFF media file")),
+    (b"OggS", 0, mark("an Ogg media file")),
+    (b"ID3", 0, mark("an MP3 file")),
 )
 
 REFUSED_AT_SIGHT = frozenset(
@@ -133,7 +134,7 @@ REFUSED_AT_SIGHT = frozenset(
 def looks_like(head: bytes) -> str:
     """What the first bytes resemble, in words for a person; "nothing known" if nothing."""
     if not head:
-        return "an empty file"
+        return mark("an empty file")
     for signature, offset, text in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return text
@@ -143,14 +144,14 @@ def looks_like(head: bytes) -> str:
 def _text_kind(head: bytes) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:256].lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        return "an HTML page (a download link often returns its web page)"
+        return mark("an HTML page (a download link often returns its web page)")
     if start.startswith((b"<?xml", b"<svg")):
-        return "an XML document"
+        return mark("an XML document")
     if start[:1] in (b"{", b"["):
-        return "a JSON document that is not a known architecture"
+        return mark("a JSON document that is not a known architecture")
     if _is_text(head):
-        return "a text file"
-    return "binary data of no known format"
+        return mark("a text file")
+    return mark("binary data of no known format")
 
 
 def _is_text(head: bytes) -> bool:

@@ -93,12 +93,20 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
 
 
-def fill(template: str, args: Iterable[tuple[str, Any]], show: Callable[[Any], str]) -> str:
-    """`template` with each `{name}` replaced by `show(value)`; a name without a value stays as it is."""
+def fill(
+    template: str,
+    args: Iterable[tuple[str, Any]],
+    show: Callable[[Any], str],
+    joined: Callable[[list[str]], str] = "".join,
+) -> str:
+    """`template` with each `{name}` replaced by `show(value)`; a name without a value stays as it is.
+
+    `joined` makes one text of the pieces: what the template says and what was filled in, in turn.
+    """
     given = dict(args)
     literals, names = _parsed(template)
     shown = [show(given[name]) if name in given else f"{{{name}}}" for name in names]
-    return "".join(part for pair in zip(literals, [*shown, ""], strict=True) for part in pair)
+    return joined([part for pair in zip(literals, [*shown, ""], strict=True) for part in pair])
 
 
 @lru_cache(maxsize=4096)

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import msgspec
 from blake3 import blake3
 
+from service import decoding
 from service.basis import Frozen
 from service.comparisons import Comparison
-from service.costs import LayerCost
 from service.enrich.cost.add import recost
 from service.enrich.kinds.catalogue import kind
 from service.errors import OutdatedReport
@@ -24,9 +24,9 @@ from service.jobs.analysis import VERSION
 from service.jobs.records import StoredReport
 from service.kept import Body, Kept
 from service.kindinfo import KindInfo
-from service.language import Message, from_data, msg
+from service.language import from_data, msg
 from service.translation import DEFAULT, Say, encoder, speaker
-from service.tree import Block, Explanation, Finding, Layer, Report, RuleRun
+from service.tree import Block, Finding, Layer, Report, RuleRun
 from service.views import (
     comparison_csv,
     comparison_html,
@@ -44,8 +44,8 @@ from service.views.diagram.svg import svg
 LAYERS_AT_ONCE = 64
 LARGE = 1 << 20
 """JSON bytes from which a report is worked on by one request at a time."""
-MAX_KNOWN = 10_000
-"""Most sentences of layers that are kept while one report is made."""
+MOST_LISTED = 10_000
+"""Most layers that text and Markdown list: whoever reads further wants CSV or JSON, which hold all."""
 LEFT_OUT = msg("It was left out by ?rules=.")
 
 
@@ -90,6 +90,23 @@ def _plain(render: Callable[[Any, Say], str]) -> Render:
     return lambda shown, say, _options: render(shown, say)
 
 
+def _listing(render: Callable[[Report, Say], str]) -> Render:
+    return lambda report, say, _options: render(_first(report), say)
+
+
+def _first(report: Report) -> Report:
+    """The report with its first layers only, if they are more than anybody reads, and a note that says so."""
+    left_out = len(report.layers) - MOST_LISTED
+    if left_out <= 0:
+        return report
+    note = msg(
+        "The first {shown} layers are listed; {left_out} more are left out here. CSV and JSON hold all.",
+        shown=MOST_LISTED,
+        left_out=left_out,
+    )
+    return msgspec.structs.replace(report, layers=report.layers[:MOST_LISTED], notes=(note, *report.notes))
+
+
 def _drawn(draw: Callable[[Report, Say, Any], str]) -> Render:
     return lambda report, say, options: draw(report, say, options.level)
 
@@ -97,9 +114,9 @@ def _drawn(draw: Callable[[Report, Say, Any], str]) -> Render:
 JSON = View("json", "application/json")
 REPORT_VIEWS = (
     JSON,
-    View("text", "text/plain", _plain(text.render)),
+    View("text", "text/plain", _listing(text.render)),
     View("csv", "text/csv", _plain(csv_rows.render)),
-    View("markdown", "text/markdown", _plain(markdown.render)),
+    View("markdown", "text/markdown", _listing(markdown.render)),
     View("html", "text/html", _plain(html.render)),
     View("svg", "image/svg+xml", _drawn(svg)),
     View("dot", "text/vnd.graphviz", _drawn(dot)),
@@ -130,24 +147,6 @@ class _Path(msgspec.Struct):
     path: str
 
 
-def _partly(kind: type[msgspec.Struct], raw: Iterable[str]) -> type[msgspec.Struct]:
-    """A type that decodes as `kind` does, but keeps these fields as the JSON that they are."""
-    fields: list[Any] = []
-    for field in msgspec.structs.fields(kind):
-        default = {"default": field.default, "default_factory": field.default_factory}
-        given = {name: value for name, value in default.items() if value is not msgspec.NODEFAULT}
-        if field.name in raw:
-            given = {"default": msgspec.Raw(msgspec.json.encode(field.default))} if given else {}
-        fields.append((field.name, msgspec.Raw if field.name in raw else field.type, msgspec.field(**given)))
-    return msgspec.defstruct(f"_{kind.__name__}", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
-
-
-_TOLD: dict[str, Any] = {"explanation": Explanation | None, "cost": LayerCost | None, "notes": tuple[Message, ...]}
-"""What has sentences in a layer, and is the same for many layers of a large model."""
-
-_outline = msgspec.json.Decoder(_partly(Report, ["layers"]), dec_hook=from_data)
-_lightly: Any = msgspec.json.Decoder(list[_partly(Layer, _TOLD)], dec_hook=from_data)  # type: ignore[misc]
-_told = {name: msgspec.json.Decoder(kind, dec_hook=from_data) for name, kind in _TOLD.items()}
 _texts = msgspec.json.Decoder(list[msgspec.Raw])
 _layer = msgspec.json.Decoder(Layer, dec_hook=from_data)
 _paths = msgspec.json.Decoder(list[_Path])
@@ -196,8 +195,8 @@ def rendered(shown: Report | Comparison, view: View, options: Options) -> str:
 
 
 def _report(stored: StoredReport, view: View, options: Options) -> Iterable[bytes]:
-    if view is JSON and not options.recosts:
-        return _pieces(stored, options)
+    if view is JSON:
+        return _recosted(_typed(stored, options), options) if options.recosts else _stored(stored, options)
     return [rendered(_typed(stored, options), view, options).encode("utf-8", "replace")]
 
 
@@ -236,42 +235,58 @@ def _ruled(report: Any, rules: Rules | None) -> Any:
     return msgspec.structs.replace(report, findings=findings, rules=tuple(runs))
 
 
-def _pieces(stored: StoredReport, options: Options) -> Iterator[bytes]:
-    """The report's JSON in pieces, a few layers at a time.
+def _stored(stored: StoredReport, options: Options) -> Iterator[bytes]:
+    """The stored report's JSON in pieces."""
+    outline: Any = _ruled(_decoded(decoding.outline, reports.text(stored)), options.rules)
+    texts = _decoded(_texts, outline.layers)
+    parts = (
+        _decoded(decoding.light_layers, b"[" + b",".join(texts[start : start + LAYERS_AT_ONCE]) + b"]")
+        for start in range(0, len(texts), LAYERS_AT_ONCE)
+    )
+    return _pieces(outline, parts, encoder(options.language))
+
+
+def _recosted(report: Report, options: Options) -> Iterator[bytes]:
+    """A report's JSON in pieces."""
+    starts = range(0, len(report.layers), LAYERS_AT_ONCE)
+    parts = (report.layers[start : start + LAYERS_AT_ONCE] for start in starts)
+    return _pieces(report, parts, encoder(options.language))
+
+
+def _pieces(report: Any, parts: Iterable[Sequence[Any]], said: msgspec.json.Encoder) -> Iterator[bytes]:
+    """A report's JSON in pieces, a few layers at a time; what layers say alike is said once.
 
     A random word stands for the layers in the JSON of everything else: no name of an upload can contain it.
     """
-    outline: Any = _ruled(_decoded(_outline, reports.text(stored)), options.rules)
-    texts = _decoded(_texts, outline.layers)
-    said = encoder(options.language)
     word = secrets.token_hex(16).encode()
-    before, _, after = said.encode(msgspec.structs.replace(outline, layers=msgspec.Raw(word))).partition(word)
-    del outline
+    before, _, after = said.encode(msgspec.structs.replace(report, layers=msgspec.Raw(word))).partition(word)
     yield before + b"["
-    tell = _teller(said)
-    for start in range(0, len(texts), LAYERS_AT_ONCE):
-        part = _decoded(_lightly, b"[" + b",".join(texts[start : start + LAYERS_AT_ONCE]) + b"]")
-        for layer in part:
-            for name in _TOLD:
-                setattr(layer, name, tell(name, getattr(layer, name)))
-        yield (b"," if start else b"") + said.encode(part)[1:-1]
+
+    def tell(name: str, value: Any) -> msgspec.Raw:
+        if isinstance(value, msgspec.Raw):
+            value = _read(name, value)
+        return msgspec.Raw(said.encode(value))
+
+    told = decoding.once(tell)
+    for number, part in enumerate(parts):
+        yield (b"," if number else b"") + said.encode([_told(layer, told) for layer in part])[1:-1]
     yield b"]" + after
 
 
-def _teller(said: msgspec.json.Encoder) -> Callable[[str, msgspec.Raw], msgspec.Raw]:
-    """Says the sentences in one field of a layer; what was said before is not worked out again."""
-    known: dict[tuple[str, bytes], msgspec.Raw] = {}
+def _told(layer: Any, tell: Callable[[str, Any], msgspec.Raw]) -> Any:
+    """The layer with everything that has sentences as JSON in a language."""
+    values = {name: tell(name, getattr(layer, name)) for name in decoding.IN_LAYER}
+    if layer.cost is not None:
+        cost = {name: tell(name, getattr(layer.cost, name)) for name in decoding.IN_COST}
+        values["cost"] = msgspec.structs.replace(layer.cost, **cost)
+    return msgspec.structs.replace(layer, **values)
 
-    def tell(name: str, raw: msgspec.Raw) -> msgspec.Raw:
-        key = name, bytes(raw)
-        found = known.get(key)
-        if found is None:
-            found = msgspec.Raw(said.encode(_decoded(_told[name], raw)))
-            if len(known) < MAX_KNOWN:
-                known[key] = found
-        return found
 
-    return tell
+def _read(name: str, raw: msgspec.Raw) -> Any:
+    try:
+        return decoding.decode_piece(name, raw)
+    except msgspec.DecodeError:
+        raise _outdated() from None
 
 
 def find(stored: StoredReport, path: str, options: Options) -> Shown:
@@ -279,7 +294,7 @@ def find(stored: StoredReport, path: str, options: Options) -> Shown:
     if options.recosts:
         report = _typed(stored, options)
         return _shown(report.layers[_place(path, [layer.path for layer in report.layers])], report)
-    outline: Any = _ruled(_decoded(_outline, reports.text(stored)), options.rules)
+    outline: Any = _ruled(_decoded(decoding.outline, reports.text(stored)), options.rules)
     at = _place(path, [found.path for found in _decoded(_paths, outline.layers)])
     return _shown(_decoded(_layer, _decoded(_texts, outline.layers)[at]), outline)
 
@@ -291,7 +306,7 @@ def _place(path: str, known: Sequence[str]) -> int:
 
 def paths(stored: StoredReport) -> list[str]:
     """Paths of all layers."""
-    outline: Any = _decoded(_outline, reports.text(stored))
+    outline: Any = _decoded(decoding.outline, reports.text(stored))
     return [found.path for found in _decoded(_paths, outline.layers)]
 
 

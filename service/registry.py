@@ -11,7 +11,7 @@ from service import builders, readers
 from service.config import Limits
 from service.errors import FrameworkMissing, UnknownFormat
 from service.formats import HEAD_BYTES, BuildRequest, Format, Reader, Upload, looks_like
-from service.language import msg
+from service.language import Message, msg
 from service.source import head
 from service.tree import Model
 
@@ -56,9 +56,9 @@ def identify(upload: Upload, known: tuple[Reader, ...]) -> Reader:
             return reader
     seen = {name: looks_like(head(source, HEAD_BYTES)) for name, source in upload.parts.items()}
     first = next(iter(seen.values()))
-    detail = f"This is no model that is read here: it looks like {first}."
+    detail = msg("This is no model that is read here: it looks like {seen}.", seen=Message(first))
     if len(seen) > 1:
-        detail = "These files together are no model that is read here."
+        detail = msg("These files together are no model that is read here.")
     raise UnknownFormat(detail, looks_like=first, files=seen, formats=[reader.FORMAT.id for reader in known])
 
 

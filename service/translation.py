@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from babel import Locale
-from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from service import spacing
 from service.language import VERBATIM, Message, as_data, fill, listed, shown
 
 LANGUAGES = ("en", "zh-Hans", "zh-Hant")
@@ -40,18 +39,13 @@ def speaker(language: str = DEFAULT) -> Say:
     """Who says messages in `language`; KeyError for one that is not in `LANGUAGES`."""
     if language not in LANGUAGES:
         raise KeyError(language)
-    catalogue, locale = _catalogue(language), Locale.parse(language, sep="-")
-
-    def joined(items: list[str]) -> str:
-        return listed(items) if language == DEFAULT or len(items) < 2 else format_list(items, locale=locale)
+    catalogue = _catalogue(language)
+    pieces, items = ("".join, listed) if language == DEFAULT else (spacing.meet, spacing.listed)
 
     def say(message: Message, depth: int = 0) -> str:
-        return fill(_template(message, catalogue), message.args, lambda value: shown(value, say, joined, depth))
+        return fill(_template(message, catalogue), message.args, lambda value: shown(value, say, items, depth), pieces)
 
-    def say_densely(message: Message) -> str:
-        return say(message).replace("。 ", "。")  # sentences are joined by a space, which Chinese has none of
-
-    return say_densely if language.startswith("zh") else say
+    return say
 
 
 @cache

@@ -7,10 +7,11 @@ and named `untrusted_*` until then. Nothing is ever pickled.
 from __future__ import annotations
 
 import struct
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from service import decoding
 from service.comparisons import Comparison
 from service.config import Limits
 from service.errors import ErrorInfo, WorkerCrashed
@@ -117,8 +118,11 @@ _PROGRESS_MARK = b"\x01"
 """First byte of a progress frame: no JSON begins with it, so that an answer is told apart."""
 
 _encoder = msgspec.json.Encoder(enc_hook=as_data)
-_answer_decoder = msgspec.json.Decoder(Answer, dec_hook=from_data)
-_report_decoder = msgspec.json.Decoder(Report, dec_hook=from_data)
+_LIGHT_MODEL = decoding.partly(Model, {"layers": msgspec.Raw})
+_answer_decoder = msgspec.json.Decoder(
+    decoding.partly(Answer, {"model": _LIGHT_MODEL | None}),
+    dec_hook=from_data,
+)
 _comparison_decoder = msgspec.json.Decoder(Comparison, dec_hook=from_data)
 _task_decoder = msgspec.json.Decoder(Task)
 _build_decoder = msgspec.json.Decoder(BuildRequest)
@@ -153,7 +157,7 @@ def take_progress(untrusted_answer: bytearray) -> float | None:
 
 def decode_report(data: bytes) -> Report:
     """A report as it is stored, of this or an older version; msgspec.DecodeError if it is none."""
-    return _report_decoder.decode(data)
+    return decoding.decode_report(data)
 
 
 def decode_comparison(data: bytes) -> Comparison:
@@ -181,10 +185,19 @@ def decode_warm(data: bytes) -> Warm:
     return _warm_decoder.decode(data)
 
 
+def _answer(light: Any) -> Answer:
+    """The answer, its model's layers decoded."""
+    values = {name: getattr(light, name) for name in Answer.__struct_fields__}
+    if light.model is not None:
+        model = {name: getattr(light.model, name) for name in Model.__struct_fields__}
+        values["model"] = Model(**{**model, "layers": decoding.decode_layers(light.model.layers)})
+    return Answer(**values)
+
+
 def decode_answer(untrusted_answer: bytes) -> Answer:
     """The typed answer; WorkerCrashed if the bytes are not one."""
     try:
-        answer = _answer_decoder.decode(untrusted_answer)
+        answer = _answer(_answer_decoder.decode(untrusted_answer))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise WorkerCrashed(msg("The worker's answer was not understood."), reason=str(error)[:200]) from None
     results = (answer.model, answer.build, answer.error, answer.probes, answer.comparison)

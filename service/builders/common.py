@@ -12,7 +12,7 @@ from typing import Any
 
 from service.config import Limits
 from service.errors import InvalidSpec, LimitExceeded
-from service.language import msg
+from service.language import Message, msg, msgn, sentences, verbatim
 from service.tree import Shape, Weight
 
 MAX_PROBLEMS = 50
@@ -31,11 +31,11 @@ class Problems:
     """What is wrong with a spec, found in one pass so that one answer can say all of it."""
 
     def __init__(self) -> None:
-        self.found: list[dict[str, str]] = []
+        self.found: list[dict[str, Any]] = []
 
-    def add(self, pointer: str, detail: str) -> None:
-        """Note one problem: where, and one sentence that names the place too."""
-        problem = {"pointer": pointer, "detail": detail}
+    def add(self, pointer: str, *detail: Message | None) -> None:
+        """Note one problem: where, and sentences of which the first names the place too; None is left out."""
+        problem = {"pointer": pointer, "detail": joined(*detail)}
         if len(self.found) < MAX_PROBLEMS and problem not in self.found:
             self.found.append(problem)
 
@@ -51,8 +51,9 @@ class Problems:
         self.found.sort(key=lambda problem: _place(problem["pointer"]))
         first = self.found[0]
         more = len(self.found) - 1
-        suffix = f" ({more} more {'problem' if more == 1 else 'problems'} listed in errors.)" if more else ""
-        raise InvalidSpec(first["detail"] + suffix, pointer=first["pointer"], errors=self.found)
+        rest = msgn("({n} more problem listed in errors.)", "({n} more problems listed in errors.)", n=more)
+        detail = joined(first["detail"], rest if more else None)
+        raise InvalidSpec(detail, pointer=first["pointer"], errors=self.found)
 
 
 def _place(pointer: str) -> list[tuple[bool, int, str]]:
@@ -61,9 +62,16 @@ def _place(pointer: str) -> list[tuple[bool, int, str]]:
     return [(True, int(part), "") if part.isdecimal() else (False, 0, part) for part in parts]
 
 
-def invalid(pointer: str, detail: str) -> InvalidSpec:
+def joined(*parts: Message | None) -> Message:
+    """One message of a sentence or several; None is left out."""
+    said = [part for part in parts if part is not None]
+    return said[0] if len(said) == 1 else sentences(*said)
+
+
+def invalid(pointer: str, *detail: Message | None) -> InvalidSpec:
     """One problem as an error of the same shape as `Problems` raises."""
-    return InvalidSpec(detail, pointer=pointer, errors=[{"pointer": pointer, "detail": detail}])
+    said = joined(*detail)
+    return InvalidSpec(said, pointer=pointer, errors=[{"pointer": pointer, "detail": said}])
 
 
 _NOISE = (
@@ -75,8 +83,8 @@ _NOISE = (
 )
 
 
-def clean(message: str) -> str:
-    """A framework's message as one sentence without paths, addresses, traces and line breaks."""
+def clean(message: str) -> Message:
+    """A framework's message as one sentence without paths, addresses, traces and line breaks; in its own language."""
     text = message.strip().split("\n\n")[0]
     text = text.split("\nArguments received by")[0]
     for noise in _NOISE:
@@ -85,12 +93,7 @@ def clean(message: str) -> str:
     text = re.split(r" (?:Exception raised from|C\+\+ CapturedTraceback|Full traceback)", text)[0]
     if len(text) > MAX_MESSAGE:
         text = text[:MAX_MESSAGE].rstrip() + "…"
-    return sentence(text)
-
-
-def sentence(text: str) -> str:
-    """`text` with a full stop, unless it ends already."""
-    return text if text.endswith((".", "…", "?", "!")) else text + "."
+    return verbatim(text if text.endswith((".", "…", "?", "!")) else text + ".")
 
 
 def named_argument(message: str, known: Iterable[str]) -> str | None:
@@ -101,6 +104,18 @@ def named_argument(message: str, known: Iterable[str]) -> str | None:
         if found:
             places.append((found.start(), -len(name), name))
     return min(places)[2] if places else None
+
+
+def refused(label: str, shapes: Sequence[str], message: str) -> Message:
+    """What a framework says of inputs whose shapes a layer cannot take."""
+    return msgn(
+        "{label} cannot take an input of shape {shapes}: {reason}",
+        "{label} cannot take inputs of shape {shapes}: {reason}",
+        n=len(shapes),
+        label=label,
+        shapes=shapes,
+        reason=clean(message),
+    )
 
 
 def check_shape(shape: Sequence[int | None], limits: Limits, where: str, pointer: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from service.builders.common import Problems
 from service.config import Limits
+from service.language import msg
 from service.parsers.suggest import did_you_mean
 from service.tree import Shape
 
@@ -81,13 +82,13 @@ def parse(spec: Mapping[str, Any], naming: Naming, limits: Limits, problems: Pro
     """The plan of `spec`; what is wrong goes to `problems` and is left out of the plan."""
     for key in spec:
         if key not in _TOP:
-            problems.add(key[:100], f"{key[:100]} is not a key of a layer list.{did_you_mean(key, _TOP)}")
+            problems.add(key[:100], msg("{key} is not a key of a layer list.", key=key[:100]), did_you_mean(key, _TOP))
     name = _text(spec.get("name"), "name", problems)
     inputs = _inputs(spec, limits, problems)
     known = {item.name for item in inputs}
     given = spec.get("layers")
     if not isinstance(given, list) or not given:
-        problems.add("layers", "layers must be a list of at least one layer.")
+        problems.add("layers", msg("layers must be a list of at least one layer."))
         given = []
     reader = _Reader(naming, problems, known)
     layers = reader.chain(given, "layers", inputs)
@@ -119,11 +120,15 @@ class _Reader:
 
     def _layer(self, item: Any, index: int, pointer: str, before: Source | None, later: set[str]) -> LayerPlan | None:
         if not isinstance(item, dict):
-            self.problems.add(pointer, f'{pointer} must be an object such as {{"type": "..."}}.')
+            self.problems.add(
+                pointer, msg("{place} must be an object such as {example}.", place=pointer, example='{"type": "..."}')
+            )
             return None
         kind = item.get("type")
         if not isinstance(kind, str) or not kind:
-            self.problems.add(f"{pointer}.type", f"{pointer}: type is required, the name of a layer class.")
+            self.problems.add(
+                f"{pointer}.type", msg("{place}: type is required, the name of a layer class.", place=pointer)
+            )
             return None
         kind = kind[:MAX_NAME]
         name = self._name(item, kind, index, pointer)
@@ -145,18 +150,25 @@ class _Reader:
         if name is None:
             return self.naming(kind, index, self.known)
         if name in self.known:
-            self.problems.add(f"{pointer}.name", f'{pointer} ({kind}): the name "{name}" is already taken.')
+            self.problems.add(
+                f"{pointer}.name",
+                msg('{label}: the name "{name}" is already taken.', label=f"{pointer} ({kind})", name=name),
+            )
         return name
 
     def _children(self, arguments: dict[str, Any], pointer: str) -> tuple[LayerPlan, ...]:
         items = arguments.pop("layers", None)
         if not isinstance(items, list) or not items:
-            self.problems.add(f"{pointer}.layers", f"{pointer} (Sequential): layers must be a list of layers.")
+            self.problems.add(
+                f"{pointer}.layers", msg("{label}: layers must be a list of layers.", label=f"{pointer} (Sequential)")
+            )
             return ()
         for index, item in enumerate(items):
             if isinstance(item, dict) and "inputs" in item:
                 place = f"{pointer}.layers[{index}]"
-                self.problems.add(f"{place}.inputs", f"{place}: inputs cannot be given inside a Sequential.")
+                self.problems.add(
+                    f"{place}.inputs", msg("{place}: inputs cannot be given inside a Sequential.", place=place)
+                )
                 return ()
         inner = _Reader(self.naming, self.problems, set())
         entry = InputPlan(name="", shape=(), dtype=None, pointer=pointer)
@@ -169,7 +181,9 @@ class _Reader:
         where = f"{pointer}.inputs"
         if given is None:
             if before is None:
-                self.problems.add(where, f"{label}: inputs is required, because the model has several inputs.")
+                self.problems.add(
+                    where, msg("{label}: inputs is required, because the model has several inputs.", label=label)
+                )
                 return (), {}
             return (before,), {}
         if isinstance(given, dict):
@@ -177,7 +191,7 @@ class _Reader:
             return (), {key: source for key, source in found.items() if source}
         texts = given if isinstance(given, list) else [given]
         if not texts:
-            self.problems.add(where, f"{label}: inputs must name at least one layer.")
+            self.problems.add(where, msg("{label}: inputs must name at least one layer.", label=label))
         listed = (self._source(text, label, f"{where}[{number}]", later) for number, text in enumerate(texts))
         return tuple(source for source in listed if source), {}
 
@@ -186,12 +200,15 @@ class _Reader:
         if source is not None:
             return source
         if not isinstance(text, str):
-            self.problems.add(where, f"{label}: inputs must be names of earlier layers.")
+            self.problems.add(where, msg("{label}: inputs must be names of earlier layers.", label=label))
         elif text in later:
-            self.problems.add(where, f'{label}: "{text[:100]}" is not an earlier layer; layers use only earlier ones.')
+            said = msg(
+                '{label}: "{name}" is not an earlier layer; layers use only earlier ones.', label=label, name=text[:100]
+            )
+            self.problems.add(where, said)
         else:
-            hint = did_you_mean(text, self.known)
-            self.problems.add(where, f'{label}: there is no earlier layer "{text[:100]}".{hint}')
+            said = msg('{label}: there is no earlier layer "{name}".', label=label, name=text[:100])
+            self.problems.add(where, said, did_you_mean(text, self.known))
         return None
 
 
@@ -215,8 +232,9 @@ def _outputs(given: Any, layers: tuple[LayerPlan, ...], known: set[str], problem
     for index, text in enumerate(texts):
         source = parse_source(text, known)
         if source is None:
-            hint = did_you_mean(text, known) if isinstance(text, str) else ""
-            problems.add(f"outputs[{index}]", f"outputs[{index}] must be the name of a layer.{hint}")
+            near = did_you_mean(text, known) if isinstance(text, str) else None
+            place = f"outputs[{index}]"
+            problems.add(place, msg("{place} must be the name of a layer.", place=place), near)
         else:
             found.append(source)
     return tuple(found)
@@ -225,13 +243,14 @@ def _outputs(given: Any, layers: tuple[LayerPlan, ...], known: set[str], problem
 def _inputs(spec: Mapping[str, Any], limits: Limits, problems: Problems) -> tuple[InputPlan, ...]:
     dtype = _text(spec.get("input_dtype"), "input_dtype", problems)
     if ("inputs" in spec) == ("input_shape" in spec):
-        problems.add("input_shape", "Give either input_shape (without the batch axis) or inputs.")
+        problems.add("input_shape", msg("Give either input_shape (without the batch axis) or inputs."))
         return (InputPlan(name="input", shape=(), dtype=dtype, pointer="input_shape"),)
     if "input_shape" in spec:
         return _from_shape(spec["input_shape"], dtype, limits, problems)
     given = spec["inputs"]
     if not isinstance(given, dict) or not given:
-        problems.add("inputs", 'inputs must be an object of names and shapes, such as {"image": [28, 28, 1]}.')
+        example = '{"image": [28, 28, 1]}'
+        problems.add("inputs", msg("inputs must be an object of names and shapes, such as {example}.", example=example))
         return ()
     return tuple(_named_input(name, value, dtype, limits, problems) for name, value in given.items())
 
@@ -255,7 +274,8 @@ def _named_input(name: str, value: Any, dtype: str | None, limits: Limits, probl
     pointer = f"inputs.{name[:100]}"
     if isinstance(value, dict):
         for key in value.keys() - {"shape", "dtype"}:
-            problems.add(f"{pointer}.{key[:100]}", f"{pointer} has only shape and dtype, not {key[:100]}.")
+            said = msg("{place} has only shape and dtype, not {key}.", place=pointer, key=key[:100])
+            problems.add(f"{pointer}.{key[:100]}", said)
         dtype = _text(value.get("dtype"), f"{pointer}.dtype", problems) or dtype
         value, pointer = value.get("shape"), f"{pointer}.shape"
     return InputPlan(name=name, shape=_shape(value, pointer, limits, problems), dtype=dtype, pointer=pointer)
@@ -263,15 +283,16 @@ def _named_input(name: str, value: Any, dtype: str | None, limits: Limits, probl
 
 def _shape(given: Any, pointer: str, limits: Limits, problems: Problems) -> Shape:
     if not isinstance(given, list) or len(given) > MAX_RANK:
-        problems.add(pointer, f"{pointer} must be a list of sizes without the batch axis, such as [28, 28, 1].")
+        problems.add(
+            pointer, msg("{place} must be a list of sizes without the batch axis, such as [28, 28, 1].", place=pointer)
+        )
         return ()
     for index, size in enumerate(given):
         if size is not None and (
             isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= limits.dimension
         ):
-            problems.add(
-                f"{pointer}[{index}]", f"{pointer}[{index}] must be a whole number from 1 to 2^63 - 1, or null if open."
-            )
+            place = f"{pointer}[{index}]"
+            problems.add(place, msg("{place} must be a whole number from 1 to 2^63 - 1, or null if open.", place=place))
             return ()
     return tuple(given)
 
@@ -280,6 +301,8 @@ def _text(value: Any, pointer: str, problems: Problems) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value or len(value) > MAX_NAME or not value.isprintable():
-        problems.add(pointer, f"{pointer} must be a text of 1 to {MAX_NAME} printable characters.")
+        problems.add(
+            pointer, msg("{place} must be a text of 1 to {most} printable characters.", place=pointer, most=MAX_NAME)
+        )
         return None
     return value

@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from service.builders.common import joined
 from service.builders.keras_allowed import LAYER_ARGUMENTS
+from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
 
 MAX_NGRAMS = 100
@@ -75,20 +77,20 @@ def _parameters(kind: type) -> list[inspect.Parameter]:
     return [parameter for parameter in inspect.signature(initializer).parameters.values() if parameter.name != "self"]
 
 
-def problems(arguments: dict[str, Any], known: Signature, type_name: str) -> list[tuple[str, str]]:
+def problems(arguments: dict[str, Any], known: Signature, type_name: str) -> list[tuple[str, Message]]:
     """What is wrong, as (argument, rest of a sentence that starts with its name)."""
-    found = [(name, "is required") for name in known.required if name not in arguments]
+    found = [(name, msg("is required.")) for name in known.required if name not in arguments]
     for name, value in arguments.items():
         if name not in known.names:
-            hint = did_you_mean(name, known.names)
-            found.append((name[:100], f"is not an argument of {type_name}.{hint}"))
+            said = msg("is not an argument of {type}.", type=type_name)
+            found.append((name[:100], joined(said, did_you_mean(name, known.names))))
         else:
             problem = _problem(name, value, known)
             found += [(name, problem)] if problem else []
     return found
 
 
-def _problem(name: str, value: Any, known: Signature) -> str | None:
+def _problem(name: str, value: Any, known: Signature) -> Message | None:
     default = known.defaults.get(name)
     if value is None and (default is None and name not in known.required):
         return None
@@ -105,27 +107,27 @@ def _is_object(name: str) -> bool:
     return name.endswith(("_initializer", "_regularizer", "_constraint", "activation", "dtype"))
 
 
-def _by_default(name: str, value: Any, default: Any) -> str | None:
+def _by_default(name: str, value: Any, default: Any) -> Message | None:
     if name in _ANY_DEFAULT:
-        return None if _is_plain(value) else "must be a plain value"
+        return None if _is_plain(value) else msg("must be a plain value.")
     if isinstance(default, bool):
-        return None if isinstance(value, bool) else "must be true or false"
+        return None if isinstance(value, bool) else msg("must be true or false.")
     if isinstance(default, float):
-        return None if _is_number(value) or isinstance(value, list) else "must be a number"
-    return None if _is_plain(value) else "must be a plain value: a number, a text or a list of them"
+        return None if _is_number(value) or isinstance(value, list) else msg("must be a number.")
+    return None if _is_plain(value) else msg("must be a plain value: a number, a text or a list of them.")
 
 
-def _count(_name: str, value: Any) -> str | None:
-    return None if _is_whole(value, 1) else "must be a whole number from 1"
+def _count(_name: str, value: Any) -> Message | None:
+    return None if _is_whole(value, 1) else msg("must be a whole number from 1.")
 
 
-def _window(_name: str, value: Any) -> str | None:
+def _window(_name: str, value: Any) -> Message | None:
     values = value if isinstance(value, list) else [value]
     fine = bool(values) and all(_is_whole(item, 1) for item in values)
-    return None if fine else "must be a whole number from 1, or a list of them"
+    return None if fine else msg("must be a whole number from 1, or a list of them.")
 
 
-def _margin(name: str, value: Any) -> str | None:
+def _margin(name: str, value: Any) -> Message | None:
     if isinstance(value, str) and name in WORDS:
         return _word(name, value)
     waiting = [value]
@@ -134,57 +136,59 @@ def _margin(name: str, value: Any) -> str | None:
         if isinstance(item, list):
             waiting += item
         elif not _is_whole(item, 0) and item is not None:
-            return "must be whole numbers from 0" + (' or one of "valid", "same"' if name in WORDS else "")
+            if name in WORDS:
+                return msg('must be whole numbers from 0 or one of "valid", "same".')
+            return msg("must be whole numbers from 0.")
     return None
 
 
-def _axes(_name: str, value: Any) -> str | None:
+def _axes(_name: str, value: Any) -> Message | None:
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):
             waiting += item
         elif type(item) is not int and item is not None:
-            return "must be a whole number or a list of them"
+            return msg("must be a whole number or a list of them.")
     return None
 
 
-def _shape(_name: str, value: Any) -> str | None:
+def _shape(_name: str, value: Any) -> Message | None:
     fine = isinstance(value, list) and all(size is None or _is_whole(size, 1) for size in value)
-    return None if fine else "must be a list of sizes, null where open"
+    return None if fine else msg("must be a list of sizes, null where open.")
 
 
-def _fraction(_name: str, value: Any) -> str | None:
-    return None if _is_number(value) and 0 <= value <= 1 else "must be a number from 0 to 1"
+def _fraction(_name: str, value: Any) -> Message | None:
+    return None if _is_number(value) and 0 <= value <= 1 else msg("must be a number from 0 to 1.")
 
 
-def _word(name: str, value: Any) -> str | None:
+def _word(name: str, value: Any) -> Message | None:
     words = WORDS[name]
     if isinstance(value, str) and value in words:
         return None
     choice = ", ".join(f'"{word}"' for word in words)
-    return f"must be one of {choice}.{did_you_mean(str(value), words)}"
+    return joined(msg("must be one of {choice}.", choice=choice), did_you_mean(str(value), words))
 
 
-def _vocabulary(_name: str, value: Any) -> str | None:
-    return None if isinstance(value, list) and _is_plain(value) else "must be a list: no file is ever opened"
+def _vocabulary(_name: str, value: Any) -> Message | None:
+    return None if isinstance(value, list) and _is_plain(value) else msg("must be a list: no file is ever opened.")
 
 
-def _nothing(_name: str, value: Any) -> str | None:
-    return "must be null: a spec holds no values of weights" if value is not None else None
+def _nothing(_name: str, value: Any) -> Message | None:
+    return msg("must be null: a spec holds no values of weights.") if value is not None else None
 
 
-def _ngrams(_name: str, value: Any) -> str | None:
+def _ngrams(_name: str, value: Any) -> Message | None:
     sizes = value if isinstance(value, list) else [value]
     fine = all(_is_whole(size, 1) and size <= MAX_NGRAMS for size in sizes)
-    return None if fine else f"must be a whole number from 1 to {MAX_NGRAMS}, or a list of them"
+    return None if fine else msg("must be a whole number from 1 to {most}, or a list of them.", most=MAX_NGRAMS)
 
 
-def _text(_name: str, value: Any) -> str | None:
-    return None if isinstance(value, str) and value else "must be a text"
+def _text(_name: str, value: Any) -> Message | None:
+    return None if isinstance(value, str) and value else msg("must be a text.")
 
 
-_CHECKS: tuple[tuple[frozenset[str], Callable[[str, Any], str | None]], ...] = (
+_CHECKS: tuple[tuple[frozenset[str], Callable[[str, Any], Message | None]], ...] = (
     (COUNTS, _count),
     (WINDOWS, _window),
     (MARGINS, _margin),

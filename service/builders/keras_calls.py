@@ -14,6 +14,7 @@ from service.builders.common import invalid
 from service.builders.keras_allowed import LIST_CALL, RECURRENT
 from service.builders.keras_plan import Call, Ref
 from service.catalog.keras_config import as_shape
+from service.language import msg
 
 
 class Constant(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ def calls(nodes: Any, class_name: str, pointer: str) -> tuple[Call, ...]:
     if nodes is None:
         return ()
     if not isinstance(nodes, list):
-        raise invalid(f"{pointer}.inbound_nodes", f"{pointer}: inbound_nodes must be a list.")
+        raise invalid(f"{pointer}.inbound_nodes", msg("{place}: inbound_nodes must be a list.", place=pointer))
     places = ((node, f"{pointer}.inbound_nodes[{index}]") for index, node in enumerate(nodes))
     return tuple(
         _new_call(node, place) if _is_new(node) else _old_call(node, class_name, place) for node, place in places
@@ -43,7 +44,7 @@ def tensors(value: Any, pointer: str) -> Any:
         return [tensors(item, f"{pointer}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, dict):
         return {key: tensors(item, f"{pointer}.{key}") for key, item in value.items()}
-    raise invalid(pointer, f"{pointer} must name tensors as [layer, node, tensor].")
+    raise invalid(pointer, msg("{place} must name tensors as [layer, node, tensor].", place=pointer))
 
 
 def is_triple(value: Any) -> bool:
@@ -68,7 +69,7 @@ def _is_new(node: Any) -> bool:
 def _new_call(node: dict[str, Any], pointer: str) -> Call:
     args, kwargs = node.get("args"), node.get("kwargs", {})
     if not isinstance(args, list) or not isinstance(kwargs, dict):
-        raise invalid(pointer, f"{pointer} must hold a list args and an object kwargs.")
+        raise invalid(pointer, msg("{place} must hold a list args and an object kwargs.", place=pointer))
     decoded = [_decode(item, f"{pointer}.args[{index}]") for index, item in enumerate(args)]
     named = {key: _decode(item, f"{pointer}.kwargs.{key[:60]}") for key, item in kwargs.items()}
     return Call(args=tuple(decoded), kwargs=named)
@@ -85,7 +86,8 @@ def _decode(value: Any, pointer: str) -> Any:
     config = value.get("config")
     special = _special(value["class_name"], config if isinstance(config, dict) else {})
     if special is None:
-        raise invalid(pointer, f"{pointer}: a {str(value['class_name'])[:60]} cannot be an argument of a call here.")
+        name = str(value["class_name"])[:60]
+        raise invalid(pointer, msg("{place}: a {type} cannot be an argument of a call here.", place=pointer, type=name))
     return special[0]
 
 
@@ -110,7 +112,7 @@ def _old_call(node: Any, class_name: str, pointer: str) -> Call:
     """A node as a list of `[layer, node, tensor, kwargs]`; the first one's kwargs are the call's."""
     entries = [node] if _is_entry(node) else node
     if not isinstance(entries, list) or not entries:
-        raise invalid(pointer, f"{pointer} must list tensors as [layer, node, tensor, kwargs].")
+        raise invalid(pointer, msg("{place} must list tensors as [layer, node, tensor, kwargs].", place=pointer))
     found = [_old_entry(entry, f"{pointer}[{index}]") for index, entry in enumerate(entries)]
     first = entries[0]
     given = first[3] if _is_entry(first) and len(first) == 4 else {}
@@ -129,7 +131,7 @@ def _old_entry(entry: Any, pointer: str) -> Any:
         return Constant(entry[2], None) if isinstance(entry[2], list) else entry[2]
     if isinstance(entry, list) and entry:
         return [_old_entry(item, f"{pointer}[{index}]") for index, item in enumerate(entry)]
-    raise invalid(pointer, f"{pointer} must be [layer, node, tensor, kwargs].")
+    raise invalid(pointer, msg("{place} must be [layer, node, tensor, kwargs].", place=pointer))
 
 
 def _old_value(value: Any) -> Any:

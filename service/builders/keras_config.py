@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from service.builders import keras_calls, keras_old, keras_tfops
-from service.builders.common import invalid
+from service.builders.common import invalid, joined
 from service.builders.keras_allowed import (
     ELSEWHERE,
     LAYERS,
@@ -40,7 +40,11 @@ def read(document: dict[str, Any], pointer: str = "") -> ModelSpec:
     config = {"layers": config} if isinstance(config, list) else config
     if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
         raise invalid(
-            place, f"{class_name} lists no layers: the architecture of a subclassed model is in its code, not in JSON."
+            place,
+            msg(
+                "{type} lists no layers: the architecture of a subclassed model is in its code, not in JSON.",
+                type=class_name,
+            ),
         )
     functional = "output_layers" in config
     model = _functional(config, class_name, place) if functional else _sequential(config, class_name, place)
@@ -51,12 +55,12 @@ def read(document: dict[str, Any], pointer: str = "") -> ModelSpec:
 def layer(entry: Any, pointer: str) -> LayerSpec:
     """The plan of one entry of a layer list, or of a layer inside a wrapper's config."""
     if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
-        raise invalid(pointer, f"{pointer} must be an object with class_name and config.")
+        raise invalid(pointer, msg("{place} must be an object with class_name and config.", place=pointer))
     class_name = entry["class_name"][:MAX_NAME]
     config = entry.get("config")
     config = {"layers": config} if isinstance(config, list) else config
     if not isinstance(config, dict):
-        raise invalid(f"{pointer}.config", f"{pointer} ({class_name}): config must be an object.")
+        raise invalid(f"{pointer}.config", msg("{label}: config must be an object.", label=f"{pointer} ({class_name})"))
     module = _text(entry.get("module"))
     spec = LayerSpec(
         pointer=pointer,
@@ -87,13 +91,11 @@ def _sorted(spec: LayerSpec, entry: dict[str, Any], config: dict[str, Any]) -> L
             spec, msg("Not built: {reason}.", reason=Message(REFUSED[spec.type])), weightless=spec.type == "Lambda"
         )
     if not own:
-        hint = did_you_mean(spec.type, LAYERS) if spec.module is None else ""
         note = msg(
-            "{type} is no class of Keras: what it computes and which weights it has is not in the spec.{hint}",
-            type=spec.type,
-            hint=hint,
+            "{type} is no class of Keras: what it computes and which weights it has is not in the spec.", type=spec.type
         )
-        return _opaque(spec, note, custom=True)
+        near = did_you_mean(spec.type, LAYERS) if spec.module is None else None
+        return _opaque(spec, joined(note, near), custom=True)
     built = keras_old.builds_as(spec.type, config)
     if built is None:
         return _opaque(spec, msg("Keras 3 no longer has {type}, and nothing in it equals it.", type=spec.type))
@@ -111,7 +113,9 @@ def _sorted(spec: LayerSpec, entry: dict[str, Any], config: dict[str, Any]) -> L
         )
     if built not in LAYERS:
         raise invalid(
-            spec.pointer, f"{spec.label}: there is no layer {spec.type} in Keras.{did_you_mean(built, LAYERS)}"
+            spec.pointer,
+            msg("{label}: there is no layer {type} in Keras.", label=spec.label, type=spec.type),
+            did_you_mean(built, LAYERS),
         )
     form: Form = "input" if built == "InputLayer" else "layer"
     return msgspec.structs.replace(spec, form=form, builds_as=built, arguments=config)
@@ -213,7 +217,10 @@ def _layers(config: dict[str, Any], pointer: str) -> tuple[LayerSpec, ...]:
     seen: set[str] = set()
     for item in layers:
         if item.name in seen:
-            raise invalid(item.pointer, f"{item.label}: the name {item.name!r} occurs twice in one model.")
+            raise invalid(
+                item.pointer,
+                msg('{label}: the name "{name}" occurs twice in one model.', label=item.label, name=item.name),
+            )
         seen.add(item.name)
     return layers
 
@@ -262,22 +269,29 @@ def _check_wiring(model: ModelSpec) -> None:
     for key, value in (("input_layers", model.inputs), ("output_layers", model.outputs)):
         _check_refs(refs(value), nodes, key, f"{model.pointer}.{key}")
     if not refs(model.outputs):
-        raise invalid(f"{model.pointer}.output_layers", "A functional model must have outputs.")
+        raise invalid(f"{model.pointer}.output_layers", msg("A functional model must have outputs."))
 
 
 def _check_refs(found: list[Ref], nodes: dict[str, int], label: str, pointer: str) -> None:
     for ref in found:
         if ref.layer not in nodes:
-            raise invalid(pointer, f"{label}: there is no layer {ref.layer[:100]!r}.{did_you_mean(ref.layer, nodes)}")
+            said = msg('{label}: there is no layer "{name}".', label=label, name=ref.layer[:100])
+            raise invalid(pointer, said, did_you_mean(ref.layer, nodes))
         if ref.node >= nodes[ref.layer]:
-            raise invalid(pointer, f"{label}: {ref.layer[:100]!r} has no call number {ref.node}.")
+            name, number = ref.layer[:100], ref.node
+            raise invalid(
+                pointer, msg('{label}: "{name}" has no call number {number}.', label=label, name=name, number=number)
+            )
 
 
 def _name(entry: dict[str, Any], config: dict[str, Any], class_name: str, pointer: str) -> str:
     for value in (entry.get("name"), config.get("name")):
         if isinstance(value, str) and value:
             if len(value) > MAX_NAME:
-                raise invalid(pointer, f"{pointer}: a layer name of {len(value)} characters is too long.")
+                raise invalid(
+                    pointer,
+                    msg("{place}: a layer name of {count} characters is too long.", place=pointer, count=len(value)),
+                )
             return value
     number = pointer.rpartition("[")[2].rstrip("]")
     return f"{snake_case(class_name) or 'layer'}_{number}"

@@ -14,6 +14,7 @@ import numpy as np
 from service.builders.common import as_shape, invalid
 from service.builders.keras_calls import Constant
 from service.builders.keras_plan import Call, LayerSpec, ModelSpec, Ref, refs
+from service.language import msg
 from service.tree import Shape
 
 Tensor = Any
@@ -41,8 +42,10 @@ class Env:
         """The tensor that `ref` names; InvalidSpec if its layer has fewer outputs."""
         tensors = self._outputs.get((ref.layer, ref.node), [])
         if tensors and ref.tensor >= len(tensors):
+            place, name = self.model.pointer, ref.layer[:100]
             raise invalid(
-                self.model.pointer, f"{self.model.pointer}: {ref.layer[:100]!r} has no output number {ref.tensor}."
+                place,
+                msg('{place}: "{name}" has no output number {number}.', place=place, name=name, number=ref.tensor),
             )
         found = tensors[ref.tensor] if tensors else None
         if found is not None:
@@ -132,5 +135,8 @@ def order(model: ModelSpec) -> list[tuple[LayerSpec, int]]:
 
 def _raise_cycle(model: ModelSpec, names: set[str]) -> None:
     first = next(spec for spec in model.layers if spec.name in names)
-    listed = ", ".join(repr(spec.name[:60]) for spec in model.layers if spec.name in names)[:300]
-    raise invalid(first.pointer, f"{first.label}: the layers {listed} feed one another in a circle.")
+    listed = ", ".join(f'"{spec.name[:60]}"' for spec in model.layers if spec.name in names)[:300]
+    raise invalid(
+        first.pointer,
+        msg("{label}: the layers {layers} feed one another in a circle.", label=first.label, layers=listed),
+    )

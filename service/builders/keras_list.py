@@ -12,6 +12,7 @@ from service.builders.keras_allowed import LAYERS, LIST_CALL, RECURRENT, REFUSED
 from service.builders.keras_plan import Call, Form, LayerSpec, ModelSpec, Ref, chain
 from service.catalog.keras_classes import snake_case
 from service.config import Limits
+from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
 
 
@@ -37,7 +38,10 @@ def read(spec: Mapping[str, Any], limits: Limits, problems: Problems) -> ModelSp
 def child(value: Any, pointer: str) -> LayerSpec:
     """The plan of a layer inside another one's arguments: `{"type": "LSTM", "units": 8}`."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise invalid(pointer, f'{pointer} must be a layer, such as {{"type": "LSTM", "units": 8}}.')
+        raise invalid(
+            pointer,
+            msg("{place} must be a layer, such as {example}.", place=pointer, example='{"type": "LSTM", "units": 8}'),
+        )
     kind = value["type"][: common_list.MAX_NAME]
     name = value["name"] if isinstance(value.get("name"), str) and value["name"] else snake_case(kind) or "layer"
     arguments = {key: item for key, item in value.items() if key not in common_list.RESERVED}
@@ -46,7 +50,9 @@ def child(value: Any, pointer: str) -> LayerSpec:
         return spec
     items = arguments.get("layers")
     if not isinstance(items, list) or not items:
-        raise invalid(f"{pointer}.layers", f"{pointer} (Sequential): layers must be a list of layers.")
+        raise invalid(
+            f"{pointer}.layers", msg("{label}: layers must be a list of layers.", label=f"{pointer} (Sequential)")
+        )
     inner = tuple(child(item, f"{pointer}.layers[{index}]") for index, item in enumerate(items))
     names = _naming()
     taken: set[str] = set()
@@ -82,12 +88,15 @@ def _check_type(item: common_list.LayerPlan, problems: Problems) -> None:
         for inner in item.children:
             _check_type(inner, problems)
     elif item.type in REFUSED:
-        problems.add(f"{item.pointer}.type", f"{item.label}: {item.type} is not built: {REFUSED[item.type]}.")
+        reason = Message(REFUSED[item.type])
+        said = msg("{label}: {type} is not built: {reason}.", label=item.label, type=item.type, reason=reason)
+        problems.add(f"{item.pointer}.type", said)
     elif item.type == "InputLayer":
-        problems.add(f"{item.pointer}.type", f"{item.label}: inputs are given by input_shape or inputs, not as layers.")
+        said = msg("{label}: inputs are given by input_shape or inputs, not as layers.", label=item.label)
+        problems.add(f"{item.pointer}.type", said)
     elif item.type not in LAYERS:
-        hint = did_you_mean(item.type, LAYERS | {"Sequential"})
-        problems.add(f"{item.pointer}.type", f"{item.label}: there is no layer {item.type} in Keras.{hint}")
+        said = msg("{label}: there is no layer {type} in Keras.", label=item.label, type=item.type)
+        problems.add(f"{item.pointer}.type", said, did_you_mean(item.type, LAYERS | {"Sequential"}))
 
 
 def _entry(item: common_list.InputPlan, *, hidden: bool) -> LayerSpec:

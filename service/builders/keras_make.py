@@ -13,11 +13,11 @@ from typing import Any
 import keras
 
 from service.builders import keras_arguments, keras_objects, keras_old
-from service.builders.common import Problems, clean, invalid, named_argument, sentence
+from service.builders.common import Problems, clean, invalid, joined, named_argument
 from service.builders.keras_allowed import COMMON_ARGUMENTS, ELSEWHERE, LAYERS, REFUSED, RENAMED
 from service.builders.keras_plan import LayerSpec, ModelSpec
 from service.errors import InvalidSpec
-from service.language import Message, msg
+from service.language import Message, msg, sentences
 from service.parsers.suggest import did_you_mean
 
 Child = Callable[[Any, str], LayerSpec]
@@ -57,7 +57,8 @@ class Maker:
         before = len(self.problems.found)
         wrong = dict(keras_arguments.problems(given, known, spec.type))
         for name, problem in wrong.items():
-            self.problems.add(f"{spec.pointer}.{name}", sentence(f"{spec.label}: {name} {problem}"))
+            said = msg("{label}: {name} {problem}", label=spec.label, name=name, problem=problem)
+            self.problems.add(f"{spec.pointer}.{name}", said)
         made = {name: self._value(spec, name, value) for name, value in given.items() if name not in wrong}
         if len(self.problems.found) > before:
             return None
@@ -77,7 +78,7 @@ class Maker:
         except Exception as error:  # noqa: BLE001 - constructors of the framework raise what they like at odd arguments
             name = named_argument(str(error), known.names)
             pointer = f"{spec.pointer}.{name}" if name else spec.pointer
-            self.problems.add(pointer, f"{spec.label}: {clean(str(error))}")
+            self.problems.add(pointer, msg("{label}: {reason}", label=spec.label, reason=clean(str(error))))
             return None
         return layer
 
@@ -101,14 +102,14 @@ class Maker:
             return [self._inner(item, f"{pointer}[{index}]") for index, item in enumerate(value)]
         return _tuples(value)
 
-    def _unmade(self, spec: LayerSpec, name: str, value: Any, problem: str) -> None:
+    def _unmade(self, spec: LayerSpec, name: str, value: Any, problem: Message) -> None:
         if self.strict:
-            self.problems.add(f"{spec.pointer}.{name}", sentence(f"{spec.label}: {name} {problem}"))
+            said = msg("{label}: {name} {problem}", label=spec.label, name=name, problem=problem)
+            self.problems.add(f"{spec.pointer}.{name}", said)
         elif value is not None:
-            note = msg(
-                "{name} {problem}; it was left out here, and shapes are taken as unchanged by it.",
-                name=name,
-                problem=problem.rstrip("."),
+            note = sentences(
+                msg("{name} {problem}", name=name, problem=problem),
+                msg("It was left out here, and shapes are taken as unchanged by it."),
             )
             self.notes.setdefault(spec.pointer, []).append(note)
 
@@ -119,7 +120,7 @@ class Maker:
             if spec.model is not None:
                 return self.model(spec.model)
             if spec.form == "opaque":
-                raise invalid(pointer, f"{spec.label}: {' '.join(map(str, spec.notes))}")
+                raise invalid(pointer, msg("{label}: {reason}", label=spec.label, reason=joined(*spec.notes)))
             return self.layer(spec)
         except InvalidSpec as error:
             self.problems.add_from(error)
@@ -130,12 +131,15 @@ def layer_class(spec: LayerSpec) -> Any:
     """The class in `keras.layers` that a plan names; InvalidSpec if it is not on the allow-list."""
     name = RENAMED.get(spec.builds_as, spec.builds_as)
     if name in REFUSED:
-        raise invalid(f"{spec.pointer}.type", f"{spec.label}: {spec.type} is not built: {REFUSED[name]}.")
+        said = msg(
+            "{label}: {type} is not built: {reason}.", label=spec.label, type=spec.type, reason=Message(REFUSED[name])
+        )
+        raise invalid(f"{spec.pointer}.type", said)
     if name in ELSEWHERE:
         return getattr(importlib.import_module(ELSEWHERE[name]), name)
     if name not in LAYERS:
-        hint = did_you_mean(spec.type, LAYERS)
-        raise invalid(f"{spec.pointer}.type", f"{spec.label}: there is no layer {spec.type} in Keras.{hint}")
+        said = msg("{label}: there is no layer {type} in Keras.", label=spec.label, type=spec.type)
+        raise invalid(f"{spec.pointer}.type", said, did_you_mean(spec.type, LAYERS))
     return getattr(keras.layers, name)
 
 

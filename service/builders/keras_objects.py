@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from keras import activations, constraints, dtype_policies, initializers, regularizers
 
-from service.builders.common import clean
+from service.builders.common import clean, joined
+from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
 from service.plain import text
 
@@ -65,22 +66,22 @@ class Made(msgspec.Struct, frozen=True):
     """An object, or None with what is wrong as `problem`."""
 
     value: Any = None
-    problem: str | None = None
+    problem: Message | None = None
 
 
 def initializer(given: Any) -> Made:
     """An initializer from its name or `{"class_name", "config"}`."""
-    return _object(given, initializers, _INITIALIZER_OF, "initializer")
+    return _object(given, initializers, _INITIALIZER_OF, msg("initializer"))
 
 
 def regularizer(given: Any) -> Made:
     """A regularizer from its name or `{"class_name", "config"}`."""
-    return _object(given, regularizers, _REGULARIZER_OF, "regularizer")
+    return _object(given, regularizers, _REGULARIZER_OF, msg("regularizer"))
 
 
 def constraint(given: Any) -> Made:
     """A constraint from its name or `{"class_name", "config"}`."""
-    return _object(given, constraints, _CONSTRAINT_OF, "constraint")
+    return _object(given, constraints, _CONSTRAINT_OF, msg("constraint"))
 
 
 def activation(given: Any) -> Made:
@@ -90,11 +91,11 @@ def activation(given: Any) -> Made:
     if isinstance(given, dict):
         given = _function_name(given)
     if not isinstance(given, str):
-        return Made(problem="must be the name of an activation function")
+        return Made(problem=msg("must be the name of an activation function."))
     name = _OLD_NAMES.get(given, given)
     if name not in _ACTIVATION_NAMES:
-        hint = did_you_mean(given, _ACTIVATION_NAMES)
-        return Made(problem=f'"{text(given, 80)}" is no activation function of Keras.{hint}')
+        said = msg('"{value}" is no activation function of Keras.', value=text(given, 80))
+        return Made(problem=joined(said, did_you_mean(given, _ACTIVATION_NAMES)))
     return Made(activations.get(name))
 
 
@@ -113,15 +114,15 @@ def dtype_policy(given: Any) -> Made:
     if isinstance(given, dict):
         given = _policy_name(given)
         if given is None:
-            return Made(problem="is no dtype policy that is known here")
+            return Made(problem=msg("is no dtype policy that is known here."))
     if not isinstance(given, str) or not _POLICY_NAME.fullmatch(given):
-        return Made(problem='must be the name of a dtype, such as "float32"')
+        return Made(problem=msg('must be the name of a dtype, such as "float32".'))
     if given in ("infer", "_infer"):
         return Made()
     try:
         return Made(dtype_policies.get(given))
     except (ValueError, TypeError) as error:
-        return Made(problem=f"is not usable: {clean(str(error))}")
+        return Made(problem=msg("is not usable: {reason}", reason=clean(str(error))))
 
 
 def _policy_name(given: dict[str, Any]) -> str | None:
@@ -137,7 +138,7 @@ def _policy_name(given: dict[str, Any]) -> str | None:
     return None
 
 
-def _object(given: Any, module: Any, known: dict[str, str], what: str) -> Made:
+def _object(given: Any, module: Any, known: dict[str, str], what: Message) -> Made:
     if given is None:
         return Made()
     config: Any = {}
@@ -145,11 +146,13 @@ def _object(given: Any, module: Any, known: dict[str, str], what: str) -> Made:
     if isinstance(given, dict):
         name, config = given.get("class_name"), given.get("config") or {}
     if not isinstance(name, str) or not isinstance(config, dict):
-        return Made(problem=f'must be the name of an {what} or {{"class_name", "config"}}')
+        return Made(
+            problem=msg("must be the name of one ({what}) or {example}.", what=what, example='{"class_name", "config"}')
+        )
     key = _OLD_NAMES.get(_snake(name), _snake(name))
     if key not in known:
-        hint = did_you_mean(name, known)
-        return Made(problem=f'"{text(name, 80)}" is no {what} of Keras.{hint}')
+        said = msg('"{value}" is no {what} of Keras.', value=text(name, 80), what=what)
+        return Made(problem=joined(said, did_you_mean(name, known)))
     return _call(getattr(module, known[key]), config)
 
 
@@ -157,8 +160,8 @@ def _call(kind: Callable[..., Any], config: dict[str, Any]) -> Made:
     """The object with those of its arguments that are plain values; a seed may be a generator's whole config."""
     plain = {key: value for key, value in config.items() if not isinstance(value, dict) and key != "dtype"}
     if any(isinstance(value, float) and not math.isfinite(value) for value in plain.values()):
-        return Made(problem="holds a number that is not finite")
+        return Made(problem=msg("holds a number that is not finite."))
     try:
         return Made(kind(**plain))
     except Exception as error:  # noqa: BLE001 - constructors of the framework raise what they like at odd arguments
-        return Made(problem=f"is not usable: {clean(str(error))}")
+        return Made(problem=msg("is not usable: {reason}", reason=clean(str(error))))

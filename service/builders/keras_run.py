@@ -14,7 +14,7 @@ import msgspec
 from keras.src import ops as keras_ops  # classes of operations have no public name
 
 from service.builders import keras_tfops
-from service.builders.common import Problems, check_shape, clean, invalid, shape_text
+from service.builders.common import Problems, check_shape, clean, invalid, refused, shape_text
 from service.builders.keras_env import Env, Tensor, from_build_shape, order, shapes, symbolic
 from service.builders.keras_make import Child, Maker, safe_name
 from service.builders.keras_plan import Call, LayerSpec, ModelSpec, refs
@@ -108,7 +108,9 @@ class Runner:
         env = self.run(model).env
         inputs, outputs = env.resolve(model.inputs, {}), env.resolve(model.outputs, {})
         if any(tensor is None for tensor in keras.tree.flatten([inputs, outputs])):
-            raise invalid(model.pointer, f"{model.pointer}: the shapes inside this model cannot be told.")
+            raise invalid(
+                model.pointer, msg("{place}: the shapes inside this model cannot be told.", place=model.pointer)
+            )
         return keras.Model(inputs, outputs, name=name)
 
     def _held(self, spec: LayerSpec) -> Any:
@@ -116,9 +118,7 @@ class Runner:
         if spec.model is not None:
             return self.as_model(spec.model)
         if spec.form != "layer":
-            raise invalid(
-                spec.pointer, f"{spec.label} cannot be built inside a wrapper: {' '.join(map(str, spec.notes))}"
-            )
+            raise invalid(spec.pointer, msg("{label} cannot be built inside a wrapper.", label=spec.label), *spec.notes)
         return self._made[spec.pointer]
 
     def _make(self, spec: LayerSpec) -> Any:
@@ -184,9 +184,8 @@ class Runner:
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001 - layers of the framework raise what they like at shapes they cannot take
-            given = " and ".join(shape_text(tensor.shape) for tensor in tensors if tensor is not None)
-            detail = f"{spec.label} cannot take {'inputs' if len(tensors) > 1 else 'an input'} of shape {given}: "
-            raise invalid(spec.pointer, detail + clean(str(error))) from None
+            given = [shape_text(tensor.shape) for tensor in tensors if tensor is not None]
+            raise invalid(spec.pointer, refused(spec.label, given, str(error))) from None
 
     def _call_model(self, item: Done, model: ModelSpec, tensors: list[Tensor]) -> list[Tensor]:
         """A nested model's outputs: as it was defined if the shapes are those, else run again with these."""
@@ -233,7 +232,9 @@ def _operation(spec: LayerSpec) -> Any:
     module = getattr(keras_ops, spec.builds_as)
     kind = getattr(module, spec.type, None)
     if not isinstance(kind, type) or not issubclass(kind, keras.Operation) or kind.__module__ != module.__name__:
-        raise invalid(spec.pointer, f"{spec.label}: there is no operation {spec.type} in keras.ops.")
+        raise invalid(
+            spec.pointer, msg("{label}: there is no operation {type} in keras.ops.", label=spec.label, type=spec.type)
+        )
     known = inspect.signature(kind).parameters
     arguments = {key: value for key, value in spec.arguments.items() if key in known and not isinstance(value, dict)}
     if "name" in known:
@@ -241,7 +242,7 @@ def _operation(spec: LayerSpec) -> Any:
     try:
         return kind(**arguments)
     except Exception as error:  # noqa: BLE001 - constructors of the framework raise what they like at odd arguments
-        raise invalid(spec.pointer, f"{spec.label}: {clean(str(error))}") from None
+        raise invalid(spec.pointer, msg("{label}: {reason}", label=spec.label, reason=clean(str(error)))) from None
 
 
 def _index(value: Any) -> Any:

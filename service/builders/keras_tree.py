@@ -89,10 +89,10 @@ class Lister:
             for owner in layer._flatten_layers()  # noqa: SLF001
             for variable in owner._trainable_variables  # noqa: SLF001
         }
-        taken: set[str] = set()
+        names = _names(layer, owners)
         for variable in layer.variables:
             owner = owners.get(id(variable))
-            name = _unique(_local_name(variable, layer), taken)
+            name = names[id(variable)]
             shape = _logical_shape(done, name, as_shape(variable.shape))
             check_shape(shape, self._limits, f"{done.spec.label}: {name}", done.spec.pointer)
             can_learn = id(variable) in learned
@@ -150,13 +150,29 @@ def _local_name(variable: Any, layer: Any) -> str:
     return text(_NUMBERED.sub(r"\1", name))
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    """`name`, with a number behind its first step if it is taken: `seed_generator_1/seed_generator_state`."""
-    first, slash, rest = name.partition("/")
-    numbered = (f"{first}_{number}{slash}{rest}" for number in range(1, len(taken) + 1))
-    found = next(candidate for candidate in (name, *numbered) if candidate not in taken)
-    taken.add(found)
+def _names(layer: Any, owners: dict[int, Any]) -> dict[int, str]:
+    """Local names by variable; where two inner layers have one name, all variables of the second have its number."""
+    groups: dict[int, list[Any]] = {}
+    for variable in layer.variables:
+        groups.setdefault(id(owners.get(id(variable), variable)), []).append(variable)
+    taken: set[str] = set()
+    next_number: dict[str, int] = {}
+    found: dict[int, str] = {}
+    for group in groups.values():
+        names = [_local_name(variable, layer) for variable in group]
+        number = next_number.get(names[0], 0)
+        while not taken.isdisjoint(chosen := [_numbered(name, number) for name in names]):
+            number += 1
+        next_number[names[0]] = number + 1
+        taken.update(chosen)
+        found.update((id(variable), name) for variable, name in zip(group, chosen, strict=True))
     return found
+
+
+def _numbered(name: str, number: int) -> str:
+    """`seed_generator_1/seed_generator_state`: the number stands behind the name of the layer that owns the weight."""
+    owner, slash, rest = name.rpartition("/")
+    return name if not number else f"{owner}_{number}/{rest}" if slash else f"{rest}_{number}"
 
 
 def _logical_shape(done: Done, name: str, shape: Shape) -> Shape:

@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from service.builders.common import joined
 from service.builders.torch_allowed import FORMAT_ARGUMENTS, LAYER_ARGUMENTS, REFUSED_ARGUMENTS
+from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
 
 MAX_COPIES = 1000
@@ -37,7 +39,7 @@ _CHOICES = {
     "dtype": DTYPES,
 }
 
-Check = Callable[[Any], str | None]
+Check = Callable[[Any], Message | None]
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -66,22 +68,22 @@ def signature(kind: type, base: type | None = None) -> Signature:
 
 def problems(
     arguments: dict[str, Any], known: Signature, type_name: str, inferred: frozenset[str]
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, Message]]:
     """What is wrong, as (argument, rest of a sentence that starts with its name)."""
-    found = [(name, "is required") for name in known.required if name not in arguments and name not in inferred]
+    found = [(name, msg("is required.")) for name in known.required if name not in arguments and name not in inferred]
     for name, value in arguments.items():
         problem = _problem(name, value, known, type_name)
         found += [(name[:100], problem)] if problem else []
     return found
 
 
-def _problem(name: str, value: Any, known: Signature, type_name: str) -> str | None:
+def _problem(name: str, value: Any, known: Signature, type_name: str) -> Message | None:
     if name in REFUSED_ARGUMENTS:
-        return "cannot be given in a spec"
+        return msg("cannot be given in a spec.")
     if name in FORMAT_ARGUMENTS:
-        return None if isinstance(value, bool) else "must be true or false"
+        return None if isinstance(value, bool) else msg("must be true or false.")
     if name not in known.names:
-        return f"is not an argument of {type_name}.{did_you_mean(name, known.names)}"
+        return joined(msg("is not an argument of {type}.", type=type_name), did_you_mean(name, known.names))
     default = known.defaults.get(name)
     if name in LAYER_ARGUMENTS or (value is None and default is None and name not in known.required):
         return None
@@ -95,57 +97,61 @@ def _problem(name: str, value: Any, known: Signature, type_name: str) -> str | N
     return _by_default(value, default)
 
 
-def _by_default(value: Any, default: Any) -> str | None:
+def _by_default(value: Any, default: Any) -> Message | None:
     if isinstance(default, bool):
-        return None if isinstance(value, bool) else "must be true or false"
+        return None if isinstance(value, bool) else msg("must be true or false.")
     if isinstance(default, float):
-        return None if _is_number(value) else "must be a number"
+        return None if _is_number(value) else msg("must be a number.")
     fine = value is None or isinstance(value, str | bool) or _is_number(value)
     fine = fine or (isinstance(value, list) and all(_is_number(item) for item in value))
-    return None if fine else "must be a number, a text or a list of numbers"
+    return None if fine else msg("must be a number, a text or a list of numbers.")
 
 
-def _padding(value: Any) -> str | None:
+def _padding(value: Any) -> Message | None:
     if isinstance(value, str):
         return _choice(value, ("valid", "same"))
-    return None if _all_whole(value, None) else 'must be a whole number, a list of them, "valid" or "same"'
+    return None if _all_whole(value, None) else msg('must be a whole number, a list of them, "valid" or "same".')
 
 
-def _choice(value: Any, words: tuple[str, ...]) -> str | None:
+def _choice(value: Any, words: tuple[str, ...]) -> Message | None:
     if isinstance(value, str) and value in words:
         return None
     listed = ", ".join(f'"{word}"' for word in words)
-    return f"must be one of {listed}.{did_you_mean(str(value), words)}"
+    return joined(msg("must be one of {choice}.", choice=listed), did_you_mean(str(value), words))
 
 
-def _count(value: Any) -> str | None:
-    return None if _is_whole(value, 1) else "must be a whole number from 1"
+def _count(value: Any) -> Message | None:
+    return None if _is_whole(value, 1) else msg("must be a whole number from 1.")
 
 
-def _copies(value: Any) -> str | None:
-    return None if _is_whole(value, 1) and value <= MAX_COPIES else f"must be a whole number from 1 to {MAX_COPIES}"
+def _copies(value: Any) -> Message | None:
+    return (
+        None
+        if _is_whole(value, 1) and value <= MAX_COPIES
+        else msg("must be a whole number from 1 to {most}.", most=MAX_COPIES)
+    )
 
 
-def _window(value: Any) -> str | None:
-    return None if _all_whole(value, 1) else "must be a whole number from 1, or a list of them"
+def _window(value: Any) -> Message | None:
+    return None if _all_whole(value, 1) else msg("must be a whole number from 1, or a list of them.")
 
 
-def _margin(value: Any) -> str | None:
-    return None if _all_whole(value, 0) else "must be a whole number from 0, or a list of them"
+def _margin(value: Any) -> Message | None:
+    return None if _all_whole(value, 0) else msg("must be a whole number from 0, or a list of them.")
 
 
-def _integer(value: Any) -> str | None:
-    return None if _all_whole(value, None) else "must be a whole number or a list of them"
+def _integer(value: Any) -> Message | None:
+    return None if _all_whole(value, None) else msg("must be a whole number or a list of them.")
 
 
-def _size(value: Any) -> str | None:
+def _size(value: Any) -> Message | None:
     values = value if isinstance(value, list) else [value]
     fine = bool(values) and all(item is None or _is_whole(item, 1) for item in values)
-    return None if fine else "must be a whole number from 1, or a list of them"
+    return None if fine else msg("must be a whole number from 1, or a list of them.")
 
 
-def _fraction(value: Any) -> str | None:
-    return None if _is_number(value) and 0 <= value <= 1 else "must be a number from 0 to 1"
+def _fraction(value: Any) -> Message | None:
+    return None if _is_number(value) and 0 <= value <= 1 else msg("must be a number from 0 to 1.")
 
 
 _CHECKS: tuple[tuple[frozenset[str], Check], ...] = (

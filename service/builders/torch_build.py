@@ -26,7 +26,8 @@ def build(request: BuildRequest, limits: Limits) -> Model:
     for item in plan.layers:
         check(item, problems)
         if "." in item.name:
-            problems.add(f"{item.pointer}.name", f"{item.label}: a name of a PyTorch module cannot hold a dot.")
+            said = msg("{label}: a name of a PyTorch module cannot hold a dot.", label=item.label)
+            problems.add(f"{item.pointer}.name", said)
     problems.raise_if_any()
     layers = tuple(Lister({item.name for item in plan.inputs}).layers(Runner(limits).run(plan)))
     check_total((weight for layer in layers for weight in layer.weights), limits)

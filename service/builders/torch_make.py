@@ -14,11 +14,12 @@ import torch
 from torch import nn
 
 from service.builders import torch_arguments
-from service.builders.common import Problems, clean, invalid, named_argument, sentence, shape_text
+from service.builders.common import Problems, clean, invalid, named_argument, shape_text
 from service.builders.common_list import MAX_NAME, RESERVED, LayerPlan
 from service.builders.torch_allowed import FORMAT_ARGUMENTS, INFERRED, LAYER_ARGUMENTS, MODULES
 from service.builders.torch_functions import FUNCTIONS
 from service.errors import InvalidSpec
+from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
 
 _RECURRENT = {"RNN", "LSTM", "GRU"}
@@ -31,15 +32,16 @@ def check(item: LayerPlan, problems: Problems) -> None:
     elif item.type in FUNCTIONS:
         _check_function(item, problems)
     elif item.type not in MODULES:
-        hint = did_you_mean(item.type, MODULES | FUNCTIONS.keys() | {"Sequential"})
-        problems.add(f"{item.pointer}.type", f"{item.label}: there is no layer {item.type} for PyTorch here.{hint}")
+        said = msg("{label}: there is no layer {type} for PyTorch here.", label=item.label, type=item.type)
+        problems.add(f"{item.pointer}.type", said, did_you_mean(item.type, MODULES | FUNCTIONS.keys() | {"Sequential"}))
     else:
         _check_module(item, problems)
 
 
 def _check_sequential(item: LayerPlan, problems: Problems) -> None:
     for name in item.arguments.keys() - FORMAT_ARGUMENTS:
-        problems.add(f"{item.pointer}.{name[:100]}", f"{item.label}: {name[:100]} is not an argument of Sequential.")
+        said = msg("{label}: {name} is not an argument of Sequential.", label=item.label, name=name[:100])
+        problems.add(f"{item.pointer}.{name[:100]}", said)
     for child in item.children or ():
         check(child, problems)
 
@@ -64,16 +66,20 @@ def _check_module(item: LayerPlan, problems: Problems) -> None:
                 problems.add_from(error)
 
 
-def _note(item: LayerPlan, found: list[tuple[str, str]], problems: Problems) -> None:
+def _note(item: LayerPlan, found: list[tuple[str, Message]], problems: Problems) -> None:
     for name, problem in found:
-        problems.add(f"{item.pointer}.{name}", sentence(f"{item.label}: {name} {problem}"))
+        problems.add(
+            f"{item.pointer}.{name}", msg("{label}: {name} {problem}", label=item.label, name=name, problem=problem)
+        )
 
 
 def child(item: LayerPlan, name: str) -> LayerPlan:
     """The plan of a layer inside another one's arguments."""
     value, pointer = item.arguments[name], f"{item.pointer}.{name}"
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise invalid(pointer, f'{pointer} must be a layer, such as {{"type": "LayerNorm"}}.')
+        raise invalid(
+            pointer, msg("{place} must be a layer, such as {example}.", place=pointer, example='{"type": "LayerNorm"}')
+        )
     arguments = {key: held for key, held in value.items() if key not in RESERVED}
     return LayerPlan(pointer=pointer, type=value["type"][:MAX_NAME], name=name, arguments=arguments)
 
@@ -90,11 +96,13 @@ def make(item: LayerPlan, inputs: list[torch.Tensor | None]) -> nn.Module:
         raise
     except Exception as error:  # noqa: BLE001 - constructors of the framework raise what they like at odd arguments
         if "overflow" in str(error).lower():
-            detail = f"{item.label}: a weight would be larger than the 2^63 bytes that PyTorch can describe."
+            detail = msg(
+                "{label}: a weight would be larger than the 2^63 bytes that PyTorch can describe.", label=item.label
+            )
             raise invalid(item.pointer, detail) from None
         name = named_argument(str(error), known.names)
         pointer = f"{item.pointer}.{name}" if name else item.pointer
-        raise invalid(pointer, f"{item.label}: {clean(str(error))}") from None
+        raise invalid(pointer, msg("{label}: {reason}", label=item.label, reason=clean(str(error)))) from None
     if item.arguments.get("requires_grad") is False:
         module.requires_grad_(requires_grad=False)
     return module
@@ -109,12 +117,18 @@ def inferred(item: LayerPlan, inputs: list[torch.Tensor | None]) -> dict[str, in
         tensor = inputs[number] if number < len(inputs) else None
         if tensor is None:
             raise invalid(
-                f"{item.pointer}.{name}", f"{item.label}: {name} is required: the input's shape is not known."
+                f"{item.pointer}.{name}",
+                msg("{label}: {name} is required: the input's shape is not known.", label=item.label, name=name),
             )
         if not -tensor.dim() <= axis < tensor.dim() or tensor.dim() < 2:
-            shape = shape_text([None, *tensor.shape[1:]])
             raise invalid(
-                f"{item.pointer}.{name}", f"{item.label}: {name} cannot be told from an input of shape {shape}."
+                f"{item.pointer}.{name}",
+                msg(
+                    "{label}: {name} cannot be told from an input of shape {shape}.",
+                    label=item.label,
+                    name=name,
+                    shape=shape_text([None, *tensor.shape[1:]]),
+                ),
             )
         found[name] = int(tensor.shape[axis])
     return found

@@ -13,14 +13,14 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from service.builders.common import check_shape, clean, invalid, shape_text
+from service.builders.common import check_shape, clean, invalid, refused, shape_text
 from service.builders.common_list import InputPlan, LayerPlan, ListPlan, Source
 from service.builders.torch_allowed import INTEGER_INPUT, RANKS, SELF_ATTENTION
 from service.builders.torch_functions import FUNCTIONS
 from service.builders.torch_make import function_arguments, make
 from service.config import Limits
 from service.errors import LimitExceeded
-from service.language import Message, msg
+from service.language import Message, msg, msgn
 from service.tree import Shape
 
 BATCHES = (2, 3)
@@ -88,15 +88,24 @@ class Runner:
                 for batch, free in zip(BATCHES, OPEN_SIZES, strict=True)
             )
         except RuntimeError as error:
-            raise invalid(entry.pointer, f"{entry.pointer}: too large for PyTorch: {clean(str(error))}") from None
+            raise invalid(
+                entry.pointer,
+                msg("{place}: too large for PyTorch: {reason}", place=entry.pointer, reason=clean(str(error))),
+            ) from None
         return first, second
 
     def _tensor(self, source: Source, label: str, pointer: str) -> Pair | None:
         """The tensor that a layer names; None if it is not known."""
         found = self._tensors.get(source.name, [])
         if found and source.output >= len(found):
-            count = f"{len(found)} output" + ("" if len(found) == 1 else "s")
-            raise invalid(pointer, f'{label}: "{source.name}" has {count} only.')
+            detail = msgn(
+                '{label}: "{name}" has {n} output only.',
+                '{label}: "{name}" has {n} outputs only.',
+                n=len(found),
+                label=label,
+                name=source.name,
+            )
+            raise invalid(pointer, detail)
         return found[source.output] if found else None
 
     def _layer(self, item: LayerPlan, given: list[Pair | None], names: tuple[str, ...]) -> tuple[Done, list[Pair]]:
@@ -122,7 +131,9 @@ class Runner:
     def _count(self, module: nn.Module, item: LayerPlan) -> None:
         self._modules += sum(1 for _ in module.modules())
         if self._modules > self._limits.layers:
-            detail = f"{item.label}: here the model has more than {self._limits.layers} modules."
+            detail = msg(
+                "{label}: here the model has more than {most} modules.", label=item.label, most=self._limits.layers
+            )
             raise LimitExceeded("layers", self._limits.layers, detail, pointer=item.pointer)
 
     def _sequential(self, item: LayerPlan, given: list[Pair | None]) -> tuple[Done, list[Pair]]:
@@ -247,7 +258,10 @@ def _input_dtype(entry: InputPlan, plan: ListPlan) -> torch.dtype:
     """As the spec says; else indices for what feeds an embedding, and numbers for the rest."""
     if entry.dtype is not None:
         if entry.dtype not in _DTYPES:
-            raise invalid(entry.pointer, f"{entry.pointer}: the dtype must be one of {', '.join(_DTYPES)}.")
+            raise invalid(
+                entry.pointer,
+                msg("{place}: the dtype must be one of {choice}.", place=entry.pointer, choice=", ".join(_DTYPES)),
+            )
         return _DTYPES[entry.dtype]
     for item in plan.layers:
         first = item
@@ -262,16 +276,20 @@ def _check_rank(item: LayerPlan, known: list[Pair]) -> None:
     ranks = RANKS.get(item.type)
     if ranks is None or not known or known[0][0].dim() in ranks:
         return
-    wanted = " or ".join(str(rank) for rank in ranks)
-    shape = shape_text(_shape(known[0]))
     raise invalid(
-        item.pointer, f"{item.label} takes inputs of {wanted} axes with the batch axis, not of shape {shape}."
+        item.pointer,
+        msg(
+            "{label} takes inputs of {wanted} axes with the batch axis, not of shape {shape}.",
+            label=item.label,
+            wanted=" / ".join(str(rank) for rank in ranks),
+            shape=shape_text(_shape(known[0])),
+        ),
     )
 
 
 def _refused(item: LayerPlan, known: list[Pair], error: Exception) -> Exception:
     """What PyTorch says of shapes it cannot take, as an error of the spec."""
-    shapes = " and ".join(shape_text(_shape(pair)) for pair in known)
+    shapes = [shape_text(_shape(pair)) for pair in known]
     text = str(error)
     if isinstance(error, OverflowError) or "overflow" in text.lower():
         return LimitExceeded(
@@ -280,5 +298,4 @@ def _refused(item: LayerPlan, known: list[Pair], error: Exception) -> Exception:
             msg("{label}: its output is too large for PyTorch to describe.", label=item.label),
             pointer=item.pointer,
         )
-    several = "inputs" if len(known) > 1 else "an input"
-    return invalid(item.pointer, f"{item.label} cannot take {several} of shape {shapes}: {clean(text)}")
+    return invalid(item.pointer, refused(item.label, shapes, text))

@@ -42,6 +42,7 @@ class Reading:
         self._member = member
         self.weights: list[Weight] = []
         self.notes: list[Message] = []
+        self._numbers: dict[str, int] = {}
 
     def layer(self, group: Group, layer: Named) -> None:
         """Add the weights below `group`: the layer's own, then its inner layers', then what nobody asked for."""
@@ -66,10 +67,20 @@ class Reading:
                 class_name=inner.class_name,
                 config=inner.config if outer.config is not None else None,
                 trainable=trainable,
-                prefix=f"{outer.prefix}{name}/" if visible else outer.prefix,
+                prefix=self._prefix(outer, name) if visible else outer.prefix,
                 first_is_tied=outer.class_name == _TIED_KERNEL,
             ),
         )
+
+    def _prefix(self, outer: Named, name: str) -> str:
+        """What goes before the names of an inner layer's weights; a second layer of one name gets a number."""
+        wanted = prefix = f"{outer.prefix}{name}"
+        number = self._numbers.get(wanted, 0)
+        while prefix in self._numbers:
+            prefix, number = f"{wanted}_{number}", number + 1
+        self._numbers[prefix] = 1
+        self._numbers[wanted] = max(number, 1)
+        return f"{prefix}/"
 
     def _stranger(self, key: str, group: Group, outer: Named, in_list: bool) -> None:
         """A layer nothing is known of but its group: of a custom layer, or of a list of layers in one."""
@@ -85,7 +96,7 @@ class Reading:
                 class_name=guessed_class(key, name, in_list),
                 config=None,
                 trainable=known_frozen,
-                prefix=f"{outer.prefix}{name or key}/",
+                prefix=self._prefix(outer, name or key),
                 first_is_tied=outer.class_name == _TIED_KERNEL and not outer.prefix,
             ),
         )

@@ -18,11 +18,19 @@ from service.tree import Shape
 
 _CALL = re.compile(r"@\d+")
 _OLD_ROOT = re.compile(r"\AL\['self'\]\.?")
+_MONOMIAL = re.compile(
+    r"(?:Mul\(Integer\((?P<factor>\d{1,18})\), (?=Symbol))?Symbol\('(?P<long>\w+)'[^()]*\)\)?"
+    r"|(?:(?P<plain>\d{1,18})\*)?(?P<short>[a-z]\w*)"
+)
+"""`Mul(Integer(4), Symbol('s0', integer=True))`, or `4*s0` as older versions write it."""
+_MAX_EXPRESSION = 500
 _MAX_DEPTH = 200
 _MAX_SOURCES = 200
 _MAX_RANK = 64
 _MAX_DIMENSION = 2**63 - 1
 _MAX_ARGUMENT_NODES = 20_000
+_NO_STACK = "_empty_nn_module_stack_from_metadata_hook"
+"""What the exporter writes for an operation that it made itself, such as asking for a size: no module of the model."""
 
 
 @dataclass(slots=True)
@@ -38,41 +46,50 @@ class Seen:
     nodes: list[Mapping[str, Any]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Graph:
-    """Modules in the order of their first call, and the operations that ran in no module's leaf."""
-
-    modules: dict[str, Seen] = field(default_factory=dict)
-    operations: Counter[str] = field(default_factory=Counter)
-
-
 @dataclass(frozen=True, slots=True)
-class _Node:
-    """One operation: tensors in and out, the calls it ran in (key -> module path), and the innermost module."""
+class Node:
+    """One operation: its name, tensors in and out, the calls it ran in (key -> module path), the innermost module."""
 
+    target: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     scopes: Mapping[str, str]
     inner: str
 
 
+@dataclass(slots=True)
+class Graph:
+    """Modules in the order of their first call, how often each operation runs, all of them in order, the results."""
+
+    modules: dict[str, Seen] = field(default_factory=dict)
+    operations: Counter[str] = field(default_factory=Counter)
+    nodes: list[Node] = field(default_factory=list)
+    results: tuple[str, ...] = ()
+
+    def leaves(self) -> dict[str, Seen]:
+        """Modules that no other module ran in."""
+        parents = {path.rpartition(".")[0] for path in self.modules if path}
+        return {path: seen for path, seen in self.modules.items() if path not in parents}
+
+
 def read_graph(graph: Mapping[str, Any], weights: frozenset[str]) -> Graph:
     """Modules, edges and boundary tensors of a graph; `weights` are the placeholders that are no inputs."""
     found = Graph()
-    nodes = [_node(found, node) for node in _dicts(graph.get("nodes"))]
-    producers = {name: node for node in nodes for name in node.outputs}
-    sources = _sources(nodes, found)
-    for node in nodes:
+    found.nodes = [_node(found, node) for node in _dicts(graph.get("nodes"))]
+    found.results = tuple(_tensor_names(graph.get("outputs")))
+    producers = {name: node for node in found.nodes for name in node.outputs}
+    sources = _sources(found)
+    for node in found.nodes:
         for name in node.inputs:
             if name not in weights:
                 _cross(found, name, producers.get(name), node, sources.get(name, ()))
-    for name in _tensor_names(graph.get("outputs")):
+    for name in found.results:
         if name in producers:
             _leave(found, name, producers[name], frozenset())
     return found
 
 
-def _node(found: Graph, node: Mapping[str, Any]) -> _Node:
+def _node(found: Graph, node: Mapping[str, Any]) -> Node:
     metadata = node.get("metadata")
     stack = metadata.get("nn_module_stack") if isinstance(metadata, dict) else None
     scopes: dict[str, str] = {}
@@ -82,25 +99,27 @@ def _node(found: Graph, node: Mapping[str, Any]) -> _Node:
         found.modules.setdefault(inner, Seen(inner, kind)).calls.setdefault(key)
     if inner in found.modules:
         found.modules[inner].nodes.append(node)
-    target = node.get("target")
-    found.operations[target if isinstance(target, str) else "?"] += 1
-    return _Node(tuple(_tensor_names(node.get("inputs"))), tuple(_tensor_names(node.get("outputs"))), scopes, inner)
+    given = node.get("target")
+    target = given if isinstance(given, str) else "?"
+    found.operations[target] += 1
+    inputs, outputs = (tuple(_tensor_names(node.get(name))) for name in ("inputs", "outputs"))
+    return Node(target, inputs, outputs, scopes, inner)
 
 
 def _stack(text: str) -> Iterator[tuple[str, str, str]]:
     """(key of the call, path, class) of each module in a stack, outermost first."""
     for item in text.split(";")[:_MAX_DEPTH]:
         parts = item.split(",", 2)
-        if len(parts) == 3:
+        if len(parts) == 3 and parts[0] != _NO_STACK:
             yield parts[0], _CALL.sub("", _OLD_ROOT.sub("", parts[1])), parts[2]
 
 
-def _sources(nodes: list[_Node], found: Graph) -> dict[str, tuple[str, ...]]:
+def _sources(found: Graph) -> dict[str, tuple[str, ...]]:
     """Tensor -> the leaf layers it comes from; operations between layers are looked through."""
-    parents = {path.rpartition(".")[0] for path in found.modules if path}
+    leaves = found.leaves()
     sources: dict[str, tuple[str, ...]] = {}
-    for node in nodes:
-        if node.inner and node.inner not in parents:
+    for node in found.nodes:
+        if node.inner and node.inner in leaves:
             origin: tuple[str, ...] = (node.inner,)
         else:
             origin = tuple(dict.fromkeys(path for name in node.inputs for path in sources.get(name, ())))[:_MAX_SOURCES]
@@ -108,7 +127,7 @@ def _sources(nodes: list[_Node], found: Graph) -> dict[str, tuple[str, ...]]:
     return sources
 
 
-def _cross(found: Graph, name: str, producer: _Node | None, consumer: _Node, origin: Iterable[str]) -> None:
+def _cross(found: Graph, name: str, producer: Node | None, consumer: Node, origin: Iterable[str]) -> None:
     """A tensor goes from one node to another: into the scopes only the consumer is in, out of the producer's."""
     before = producer.scopes if producer is not None else {}
     for raw, path in consumer.scopes.items():
@@ -124,7 +143,7 @@ def _cross(found: Graph, name: str, producer: _Node | None, consumer: _Node, ori
         _leave(found, name, producer, consumer.scopes.keys())
 
 
-def _leave(found: Graph, name: str, producer: _Node, staying: Iterable[str]) -> None:
+def _leave(found: Graph, name: str, producer: Node, staying: Iterable[str]) -> None:
     stays = frozenset(staying)
     for raw, path in producer.scopes.items():
         seen = found.modules[path]
@@ -182,13 +201,30 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def shape_of(meta: Any) -> Shape | None:
-    """Sizes of a tensor's meta data; None along an axis whose size is symbolic."""
+    """Sizes of a tensor's meta data; None along an axis whose size is symbolic.
+
+    None altogether where the first axis is several times a symbol: it is not the batch, and would be read as that.
+    """
     sizes = meta.get("sizes") if isinstance(meta, dict) else None
     if not isinstance(sizes, list):
         return None
     if len(sizes) > _MAX_RANK:
         raise LimitExceeded("rank", _MAX_RANK, msg("A tensor has {n} axes.", n=len(sizes)), value=len(sizes))
+    first = symbolic_size(sizes[0]) if sizes else None
+    if sizes and _size(sizes[0]) is None and (first is None or first[0] != 1):
+        return None
     return tuple(_size(size) for size in sizes)
+
+
+def symbolic_size(value: Any) -> tuple[int, str | None] | None:
+    """A size as (factor, symbol): `4`, `s0` or `4*s0`; None for any other expression."""
+    expression = value.get("as_expr") if isinstance(value, dict) else None
+    written = expression.get("expr_str") if isinstance(expression, dict) else None
+    if not isinstance(written, str):
+        number = _size(value)
+        return None if number is None else (number, None)
+    found = _MONOMIAL.fullmatch(written[:_MAX_EXPRESSION])
+    return None if found is None else (int(found["factor"] or found["plain"] or 1), found["long"] or found["short"])
 
 
 def _size(value: Any) -> int | None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from service.catalog.torch_activations import activations
 from service.catalog.torch_graph import Graph, Seen, literals, read_graph, shape_of
 from service.catalog.torch_layers import kind_of, layout_of, role_of
 from service.catalog.torch_model import Description
+from service.catalog.torch_parametrized import computed, parametrized_role, split_name
 from service.catalog.torch_rules import guess
 from service.catalog.torch_state import ROOT, join
 from service.catalog.torch_tensors import Tensor
@@ -91,7 +93,8 @@ def describe_program(
 ) -> Description:
     """Layers of a program whose weights are `tensors`, by full name."""
     held = [_Held(spec, tensors[spec.name]) for spec in specs_of(program) if spec.name in tensors]
-    graph = read_graph(graph_of(program), frozenset(one.spec.argument for one in held))
+    weights = frozenset(one.spec.argument for one in held)
+    graph = read_graph(graph_of(program), weights)
     by_path = _by_path(held)
     paths = _paths(graph, by_path, with_root=bool(prefix) or "" in by_path)
     if len(paths) > limits.layers:
@@ -99,9 +102,10 @@ def describe_program(
             "layers", limits.layers, msg("The model has more than {layers} layers.", layers=limits.layers)
         )
     found = Description(type=_class(graph.modules[""].type)[0] if "" in graph.modules else None)
-    shapes = _Shapes(_dict(graph_of(program).get("tensor_values")))
+    values = _dict(graph_of(program).get("tensor_values"))
+    shapes = _Shapes(values)
     found.layers = [_layer(path, graph, by_path, paths, shapes, weigher, prefix) for path in paths]
-    found.tags = _tags(program, graph)
+    found.tags = {**_tags(program, graph), **activations(graph, values, weights)}
     found.notes.extend(_notes(program, shapes))
     found.findings.extend(weigher.findings())
     return found
@@ -110,7 +114,7 @@ def describe_program(
 def _by_path(held: list[_Held]) -> dict[str, list[_Held]]:
     found: dict[str, list[_Held]] = {}
     for one in held:
-        found.setdefault(one.spec.name.rpartition(".")[0], []).append(one)
+        found.setdefault(split_name(one.spec.name)[0], []).append(one)
     return found
 
 
@@ -159,9 +163,7 @@ def _layer(  # noqa: PLR0913, PLR0917 - joins everything that is known of one pa
     seen = graph.modules.get(path)
     name, module = _class(seen.type) if seen is not None else (None, None)
     held = by_path.get(path, [])
-    kind, custom = _kind(
-        name, module, {one.spec.name.rpartition(".")[2]: one.tensor for one in held}, children=paths[path]
-    )
+    kind, custom = _kind(name, module, {split_name(one.spec.name)[1]: one.tensor for one in held}, children=paths[path])
     full, parent = join(prefix, path), path.rpartition(".")[0]
     return Layer(
         path=text(full), name=text(full.rpartition(".")[2] or ROOT),
@@ -185,14 +187,20 @@ def _class(qualified: str) -> tuple[str | None, str | None]:
 def _kind(
     name: str | None, module: str | None, tensors: Mapping[str, Tensor], *, children: list[str]
 ) -> tuple[str, bool]:
-    known = kind_of(module, name)
+    known = kind_of(module, name) or _parametrized_kind(module, name)
     if known is not None:
         return known, False
     custom = name is not None and not (module or "").startswith("torch.")
     if children:
         return "container", custom
-    certain = guess({local: tensor.shape for local, tensor in tensors.items()}, (), None).kind
+    certain = guess(computed({local: tensor.shape for local, tensor in tensors.items()}), (), None).kind
     return (certain if certain != "unknown" else "custom" if custom else "unknown"), custom
+
+
+def _parametrized_kind(module: str | None, name: str | None) -> str | None:
+    """The kind of a class that torch.nn.utils.parametrize made of one of torch.nn: `ParametrizedConv1d`."""
+    made = module == "torch.nn.utils.parametrize" and name is not None
+    return kind_of("torch.nn", (name or "").removeprefix("Parametrized")) if made else None
 
 
 def _config(seen: Seen | None) -> dict[str, Any]:
@@ -203,13 +211,14 @@ def _config(seen: Seen | None) -> dict[str, Any]:
 
 
 def _weights(path: str, kind: str, held: list[_Held], weigher: Weigher) -> Iterator[Weight]:
-    siblings = {one.spec.name.rpartition(".")[2] for one in held}
+    shapes = {split_name(one.spec.name)[1]: one.tensor.shape for one in held}
     for one in held:
-        name, tensor = one.spec.name.rpartition(".")[2], one.tensor
+        name, tensor = split_name(one.spec.name)[1], one.tensor
         fallback = {"parameter": "weight" if name == "weight" else "parameter", "buffer": "buffer"}.get(
             one.spec.what, "constant"
         )
-        role = fallback if one.spec.what == "constant" else role_of(kind, name, siblings) or fallback
+        known = parametrized_role(kind, name, shapes) or role_of(kind, name, shapes)
+        role = fallback if one.spec.what == "constant" else known or fallback
         rank = len(tensor.shape) if tensor.shape is not None else None
         label = Label(path, name, role, "unknown", None, "unknown", layout_of(kind, role, rank), one.spec.persistent)
         yield weigher.weight(tensor, _learning(label, one))

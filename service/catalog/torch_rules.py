@@ -137,10 +137,12 @@ def convolution_rank(weight: Sizes) -> str:
 def linear_layout(weight: Sizes, bias: Sizes | None, *, transposed_seen: bool) -> str | None:
     """Axis order of a fully connected kernel, told by its bias; a square one's by what the file else has.
 
-    torch.nn.Linear is output-first; the Conv1D class of GPT-2 implementations is input-first.
+    torch.nn.Linear is output-first; the Conv1D class of GPT-2 implementations is input-first, and has a bias.
     """
-    if bias is None or len(weight) != 2 or len(bias) != 1:
+    if len(weight) != 2 or (bias is not None and len(bias) != 1):
         return None
+    if bias is None:
+        return "out-in"
     if weight[0] != weight[1]:
         return "out-in" if bias[0] == weight[0] else "in-out"
     return None if transposed_seen else "out-in"

@@ -8,7 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 from service.catalog.torch_layers import layout_of, role_of
+from service.catalog.torch_names import by_name, is_input_first_name
 from service.catalog.torch_packed import is_opaque, packed_role, tensors_in
+from service.catalog.torch_parametrized import computed, parametrized_role, split_name
 from service.catalog.torch_rules import (
     INSTANCE_NOTE,
     SQUARE_NOTE,
@@ -83,7 +85,7 @@ def _tree(state: Mapping[Any, Any], versions: Mapping[str, int | None]) -> dict[
 
 def _place(held: dict[str, _Node], key: str, value: Any) -> None:
     """Put one entry of the state_dict at its module's path."""
-    path, _, name = key.rpartition(".")
+    path, name = split_name(key)
     node = held.setdefault(path, _Node(path))
     if is_tensor(value):
         tensor = tensor_of(value)
@@ -112,15 +114,26 @@ def _add(nodes: dict[str, _Node], path: str, held: Mapping[str, _Node]) -> None:
 # Kinds
 
 
-def _shapes(node: _Node) -> dict[str, tuple[int, ...] | None]:
+def _stored(node: _Node) -> dict[str, tuple[int, ...] | None]:
     return {name: tensor.shape for name, tensor in node.tensors.items()}
 
 
+def _shapes(node: _Node) -> dict[str, tuple[int, ...] | None]:
+    return computed(_stored(node))
+
+
+def _inside(node: _Node) -> list[str]:
+    """Layers inside, but for those that compute the node's own weights."""
+    return [name for name in node.children if name != "parametrizations"]
+
+
 def _conclude(nodes: Mapping[str, _Node]) -> None:
-    """Guess each layer's kind by itself, then by the normalisation after it, then by what all others are."""
+    """Guess each layer's kind by itself, by its name, by the normalisation after it, then by what all others are."""
     order = [node for node in nodes.values() if node.tensors]
     for node in order:
-        node.guess = guess(_shapes(node), node.children, node.version)
+        node.guess = guess(_shapes(node), _inside(node), node.version)
+        if node.guess == Guess():
+            node.guess = by_name(node.path.rpartition(".")[2], _shapes(node), _inside(node)) or node.guess
     for node, following in pairwise(order):
         _conclude_by_norm(node, following)
     kinds = {node.guess.kind for node in order}
@@ -131,7 +144,7 @@ def _conclude(nodes: Mapping[str, _Node]) -> None:
             if (
                 f"conv{rank}" in kinds
                 and f"conv_transpose{rank}" not in kinds
-                and set(node.tensors) <= _CONVOLUTION_NAMES
+                and _shapes(node).keys() <= _CONVOLUTION_NAMES
             ):
                 node.guess = Guess(f"conv{rank}", (SQUARE_NOTE,))
 
@@ -196,6 +209,8 @@ def _weights(node: _Node, name: str, weigher: Weigher, path: str, *, transposed:
     layout = layout_of(node.guess.kind, role, len(tensor.shape) if tensor.shape is not None else None)
     if node.guess.kind == "linear" and role in ("kernel", "weight_v") and tensor.shape is not None:
         layout = linear_layout(tensor.shape, _shapes(node).get("bias"), transposed_seen=transposed)
+        if layout is None and transposed and is_input_first_name(node.path.rpartition(".")[2]):
+            layout = "in-out"
     label = Label(path, name, role, group, trainable, source, layout)
     return [weigher.weight(tensor, label), *weigher.parts(tensor, label)]
 
@@ -203,7 +218,7 @@ def _weights(node: _Node, name: str, weigher: Weigher, path: str, *, transposed:
 def _role(node: _Node, name: str) -> str:
     if name in node.packed:
         return packed_role(node.tensors[name])
-    parametrized = _parametrized_role(node, name)
+    parametrized = parametrized_role(node.guess.kind, name, _stored(node)) or _buffer_role(node, name)
     if parametrized:
         return parametrized
     adapter = _ADAPTERS.get(node.path.rpartition(".")[2]) if name == "weight" else None
@@ -222,16 +237,11 @@ def _role(node: _Node, name: str) -> str:
 _ADAPTERS = {"lora_A": "lora_a", "lora_B": "lora_b"}
 
 
-def _parametrized_role(node: _Node, name: str) -> str | None:
-    """Roles below `parametrizations.<tensor>` (torch.nn.utils.parametrize): weight_norm, spectral_norm, others."""
+def _buffer_role(node: _Node, name: str) -> str | None:
+    """Singular vectors of spectral_norm, which the parametrisation keeps itself."""
     steps = node.path.split(".")
-    if len(steps) >= 2 and steps[-2] == "parametrizations":
-        if "original1" in node.tensors:
-            return {"original0": "weight_g", "original1": "weight_v"}.get(name)
-        return ("bias" if steps[-1] == "bias" else "kernel") if name == "original" else None
-    if len(steps) >= 3 and steps[-3] == "parametrizations" and name in ("_u", "_v"):
-        return "spectral_vector"
-    return None
+    inside = len(steps) >= 3 and steps[-3] == "parametrizations"
+    return "spectral_vector" if inside and name in ("_u", "_v") else None
 
 
 def join(prefix: str, path: str) -> str:

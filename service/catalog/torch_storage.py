@@ -9,7 +9,7 @@ from typing import Any
 from service.catalog.torch_dtypes import STORAGES
 from service.catalog.torch_values import sequence_of
 from service.errors import LimitExceeded, MalformedFile
-from service.language import msg
+from service.language import mark, msg
 from service.parsers.pickle_types import Global, Instance, Persistent
 
 MAX_COUNT = 2**63 - 1
@@ -68,7 +68,7 @@ def storage_of(value: Any) -> Storage:
     inner = value.positional[0] if isinstance(value, Instance) and value.positional else None
     if isinstance(inner, Storage):
         return inner
-    raise ValueError("it refers to no storage of this file")
+    raise ValueError(mark("it refers to no storage of this file"))
 
 
 def is_size(value: Any) -> bool:
@@ -80,7 +80,7 @@ def sizes(value: Any) -> tuple[int, ...]:
     """A shape or stride; ValueError unless it is a sequence of sizes, LimitExceeded for absurd ones."""
     found = sizes_or_none(value)
     if found is None:
-        raise ValueError("a size is not a sequence of numbers")
+        raise ValueError(mark("a size is not a sequence of numbers"))
     return found
 
 

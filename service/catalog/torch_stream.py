@@ -13,7 +13,7 @@ from service.catalog.torch_storage import Storage, persistent
 from service.catalog.torch_weights import Place
 from service.config import Limits
 from service.errors import InputError, MalformedFile, TruncatedFile
-from service.language import msg
+from service.language import Message, msg
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Trace
 from service.source import Source
@@ -22,11 +22,11 @@ MAGIC = 0x1950A86A20F9469CFC6C
 MAGIC_BYTES = MAGIC.to_bytes(10, "little")
 PROTOCOL = 1001
 _PICKLES = (
-    "the magic number",
-    "the protocol version",
-    "the system description",
-    "the saved object",
-    "the storage keys",
+    msg("the magic number"),
+    msg("the protocol version"),
+    msg("the system description"),
+    msg("the saved object"),
+    msg("the storage keys"),
 )
 _SYSTEM, _SAVED, _KEYS = 2, 3, 4
 
@@ -76,13 +76,13 @@ def open_stream(source: Source, limits: Limits) -> Stream:
     return stream
 
 
-def _wrong(index: int, value: Any) -> str | None:
+def _wrong(index: int, value: Any) -> Message | None:
     if index == 0 and value != MAGIC:
-        return "it is another value"
+        return msg("it is another value")
     if index == 1 and value != PROTOCOL:
-        return f"only version {PROTOCOL} was ever written"
+        return msg("only version {version} was ever written", version=str(PROTOCOL))
     if index == _KEYS and not isinstance(value, list):
-        return "it is not a list"
+        return msg("it is not a list")
     return None
 
 
@@ -104,7 +104,8 @@ def places(source: Source, stream: Stream) -> dict[str, Place]:
         if length is None:
             raise MalformedFile(msg("A storage's element count is negative."), offset=offset)
         if offset + 8 + length > source.size:
-            what = f"A storage needs {length} bytes, but only {source.size - offset - 8} follow."
+            left = source.size - offset - 8
+            what = msg("A storage needs {length} bytes, but only {remaining} follow.", length=length, remaining=left)
             raise TruncatedFile(what, offset=offset + 8)
         found[str(storage.key)] = Place(None, offset + 8, length)
         offset += 8 + length

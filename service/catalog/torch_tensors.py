@@ -13,7 +13,7 @@ from service.catalog.torch_dtypes import from_numpy_code, from_torch_name, store
 from service.catalog.torch_storage import Storage, is_size, sizes, sizes_or_none, storage_of
 from service.catalog.torch_values import bytes_of, number_of, numpy_code
 from service.errors import MalformedFile
-from service.language import msg
+from service.language import Message, mark, msg
 from service.parsers.pickle_types import Blob, Global, Instance
 from service.tree import element_count
 
@@ -98,10 +98,9 @@ def _rebuild(value: Any) -> Tensor | None:
     try:
         return make(value)
     except (IndexError, TypeError, ValueError) as error:
-        raise MalformedFile(
-            msg("A tensor's description ({path}) is not complete: {error}.", path=value.path, error=str(error)[:100]),
-            offset=value.offset,
-        ) from None
+        reason = Message(str(error)[:100])
+        detail = msg("A tensor's description ({path}) is not complete: {error}.", path=value.path, error=reason)
+        raise MalformedFile(detail, offset=value.offset) from None
 
 
 # Wrappers: a tensor inside something that only adds to it
@@ -217,7 +216,7 @@ def _sparse(value: Instance) -> Tensor:
     found = [(name, tensor) for name, tensor in tensors if tensor is not None]
     shape = next((shape for shape in map(sizes_or_none, data[2:]) if shape is not None), None)
     if shape is None or not found:
-        raise ValueError("no size or no values")
+        raise ValueError(mark("no size or no values"))
     values = found[-1][1]
     stored = sum(tensor.count or 0 for _, tensor in found)
     known = [tensor.bytes for _, tensor in found]
@@ -240,7 +239,7 @@ def _nested(value: Instance) -> Tensor:
     args = value.positional
     buffer = _inner(args[0])
     if buffer is None:
-        raise ValueError("no buffer")
+        raise ValueError(mark("no buffer"))
     return Tensor(
         None,
         buffer.dtype,
@@ -273,7 +272,7 @@ def _device(value: Instance) -> Tensor:
     args = value.positional
     data = _inner(args[0])
     if data is None:
-        raise ValueError("no data")
+        raise ValueError(mark("no data"))
     return replace(
         data,
         dtype=_dtype(args[1]) or data.dtype,
@@ -341,7 +340,7 @@ def view(
     """A strided view of a storage; ValueError for sizes that cannot be."""
     dims, steps = sizes(shape), sizes(stride)
     if not is_size(offset) or len(dims) != len(steps):
-        raise ValueError("offset, size and stride do not fit together")
+        raise ValueError(mark("offset, size and stride do not fit together"))
     offset += storage.base
     dtype = dtype or (storage.dtype if storage.dtype != "bytes" else None)
     count = element_count(dims) or 0

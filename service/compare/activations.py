@@ -8,7 +8,8 @@ from typing import Any
 from service.tree import Layer, Report
 
 _SAME = {"swish": "silu", "hardsigmoid": "hard_sigmoid", "leakyrelu": "leaky_relu", "logsoftmax": "log_softmax",
-         "hardswish": "hard_silu", "hard_swish": "hard_silu", "softmax2d": "softmax"}  # fmt: skip
+         "hardswish": "hard_silu", "hard_swish": "hard_silu", "softmax2d": "softmax",
+         "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh"}  # fmt: skip
 _NONE = frozenset({"linear", "identity"})
 
 
@@ -25,7 +26,7 @@ class Activations:
             return own
         following = self._after.get(layer.path)
         if following is not None and following.kind in ("activation", "softmax"):
-            return _own(following) or _word(following.type)
+            return _own(following) or _exactly(following)
         return "linear" if own is not None and following is not None else None
 
 
@@ -34,6 +35,13 @@ def _own(layer: Layer) -> str | None:
     if isinstance(value, dict):
         value = value.get("class_name") or value.get("config")
     return _word(value) if isinstance(value, str) and len(value) <= 100 else None
+
+
+def _exactly(layer: Layer) -> str | None:
+    """The class of an activation; GELU by the tanh formula is another function than the exact one."""
+    approximate = layer.config.get("approximate")
+    name = _word(layer.type)
+    return "gelu_tanh" if name == "gelu" and (approximate is True or approximate == "tanh") else name
 
 
 def _word(name: str | None) -> str | None:

@@ -46,6 +46,11 @@ def total(values: Values, slots: tuple[Slot, ...]) -> Array:
     return first
 
 
+def plain(array: Array) -> Array:
+    """Floats that sums and products of do not overflow."""
+    return array.astype(np.float64 if array.dtype.itemsize >= 8 else np.float32, copy=False)
+
+
 def carried(left: Array, pair: SlotPair) -> Array:
     """The left array as the right one should be, if the conversion is right."""
     if pair.swapped:

@@ -81,13 +81,18 @@ def _place(units: dict[str, dict[str, Slot]], layer: Layer, weight: Weight) -> N
     what = weight.role.rpartition("_")[2]
     if weight.name.endswith("_proj_weight") and weight.role != "qkv_kernel":
         _add(units, weight.role.partition("_")[0], "kernel", kernels.linear(layer, weight, torch=True))
-    elif shape and what in ("kernel", "bias") and weight.name not in ("bias_k", "bias_v") and shape[0] % 3 == 0:
+    elif shape and what in ("kernel", "bias") and weight.name not in ("bias_k", "bias_v") and _is_stack(shape):
         third = shape[0] // 3
         for index, tag in enumerate(PROJECTIONS):
             part = kernels.rows(layer, weight, index * third, (index + 1) * third, swap=True)
             _add(units, tag, what, part)
     else:
         _add(units, "", weight.name, whole(layer, weight))
+
+
+def _is_stack(shape: tuple[int, ...]) -> bool:
+    """Whether these are three matrices, or three vectors, one above the other."""
+    return len(shape) <= 2 and shape[0] % 3 == 0
 
 
 def _add(units: dict[str, dict[str, Slot]], tag: str, role: str, view: View) -> None:

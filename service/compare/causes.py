@@ -29,7 +29,8 @@ def _text(share: Share) -> Message:
     if share.code == "statistics_in_buffers":
         return _statistics(share)
     template = _TEXTS[share.code]
-    return msg(template, layers=named(share.layers), count=abs(share.count))
+    about = share.norms if share.code == "batch_norm_folded" else share.layers
+    return msg(template, layers=named(about), count=abs(share.count))
 
 
 _TEXTS = {
@@ -45,6 +46,9 @@ _TEXTS = {
     "weights_removed": mark("Only the left model has these weights of {layers} ({count})."),
     "tied_weights": mark(
         "Weights of {layers} are tied in one model only: there they count once, {count} less than in the other."
+    ),
+    "batch_norm_folded": mark(
+        "Normalisations that are folded into the layer before them, as the values show: {layers} ({count})."
     ),
     "changed_size": mark("Weights of {layers} have other sizes ({count})."),
 }

@@ -8,7 +8,10 @@ from service.compare.counting import PARAMETERS
 from service.compare.matched import UnitPair
 from service.compare.slots import SlotPair
 from service.compare.units import Slot, Unit
-from service.language import Message, msg
+from service.language import Message, mark, msg
+
+RETYPED = mark("{weights}: {left} became {right}.")
+"""Says that weights have another element type."""
 
 
 def changes(pairs: Iterable[UnitPair]) -> Iterator[Message]:
@@ -59,7 +62,7 @@ def _types(pairs: Iterable[SlotPair]) -> Iterator[Message]:
         if ours and theirs and ours != theirs:
             found.setdefault((ours, theirs), []).append(_name(pair.left))
     for (left, right), names in found.items():
-        yield msg("{weights}: {left} became {right}.", weights=tuple(dict.fromkeys(names)), left=left, right=right)
+        yield msg(RETYPED, weights=tuple(dict.fromkeys(names)), left=left, right=right)
 
 
 def _frozen(pairs: Iterable[SlotPair]) -> Iterator[Message]:

@@ -15,8 +15,9 @@ from service.compare.hyperparameters import hyperparameters
 from service.compare.matched import Match, match
 from service.compare.notes import notes, repaired
 from service.compare.pairs import layer_pairs
-from service.compare.summary import proved, summary
-from service.comparisons import Comparison, LayerPair, Problem, Side
+from service.compare.proof import proved
+from service.compare.summary import summary
+from service.comparisons import Comparison, HyperParameter, LayerPair, Problem, Side
 from service.language import Message
 from service.tree import Layer, Report
 
@@ -44,12 +45,13 @@ def compare(left: Report, right: Report, values: PairOfValues | None = None) -> 
     gap = None if ours is None or theirs is None else theirs - ours
     unexplained = None if gap is None else gap - sum(share.count for share in found)
     causes = tuple(cause(share) for share in found)
-    said = summary(gap, ours, unexplained, causes, pairs, problems)
+    differing = () if judged is None or matched.one_framework else tuple(each for each in settings if not _same(each))
+    said = summary((ours, gap, unexplained), causes, pairs, problems, differing)
     return Comparison(
         schema_version=SCHEMA_VERSION,
         summary=said
         if judged is None
-        else proved(said, pairs, problems, judged.unexplained, converted=not matched.one_framework),
+        else proved(said, pairs, problems, judged.unexplained, converted=not matched.one_framework, apart=judged.apart),
         status=_status(left, right, gap, pairs),
         left=_side(left, ours),
         right=_side(right, theirs),
@@ -62,6 +64,11 @@ def compare(left: Report, right: Report, values: PairOfValues | None = None) -> 
         problems=problems,
         notes=(*notes(matched, settings), *(() if judged is None else repaired(judged.repaired))),
     )
+
+
+def _same(setting: HyperParameter) -> bool:
+    """Whether a setting is the same on both sides, or nobody knows."""
+    return setting.equal is not False
 
 
 def _layers(matched: Match) -> list[tuple[Layer, Layer]]:

@@ -63,17 +63,43 @@ def _complement(value: Any, _: Layer) -> Any:
 
 
 def _padding_to_torch(value: Any, layer: Layer) -> Any:
-    """`valid` is 0; `same` at stride 1 is half of the window's extent on each side, where that is a whole number."""
+    """`valid` is 0; `same` what it adds: one number per axis, or (before, after) where these are not the same.
+
+    At stride s on n positions `same` adds max((ceil(n / s) - 1) s + extent - n, 0), the smaller half before
+    (`tf.nn.convolution`); at stride 1 that is extent - 1 whatever n is.
+    """
     if value == "valid":
         return per_axis(0, layer)
     window = per_axis(layer.config.get("kernel_size", layer.config.get("pool_size")), layer)
     steps = per_axis(layer.config.get("strides", 1), layer)
     rates = per_axis(layer.config.get("dilation_rate", 1), layer)
-    if value != "same" or not window or not steps or not rates or any(step != 1 for step in steps):
+    if value != "same" or not window or not steps or not rates or not len(window) == len(steps) == len(rates):
         return None
-    extents = [rate * (size - 1) for size, rate in zip(window, rates, strict=False)]
-    whole = len(extents) == len(window) and all(isinstance(extent, int) and extent % 2 == 0 for extent in extents)
-    return [extent // 2 for extent in extents] if whole else None
+    added = [_added(*sizes) for sizes in zip(window, steps, rates, _positions(layer, len(window)), strict=True)]
+    if any(total is None for total in added):
+        return None
+    totals = [total or 0 for total in added]
+    if all(total % 2 == 0 for total in totals):
+        return [total // 2 for total in totals]
+    return [[total // 2, total - total // 2] for total in totals]
+
+
+def _positions(layer: Layer, rank: int) -> list[int | None]:
+    """Sizes of the spatial axes of what goes in, None where not known."""
+    shape = (layer.input_shapes or ((),))[0]
+    if len(shape) != rank + 2:
+        return [None] * rank
+    return list(shape[2:] if layer.config.get("data_format") == "channels_first" else shape[1:-1])
+
+
+def _added(size: Any, step: Any, rate: Any, positions: int | None) -> int | None:
+    """What `same` adds along one axis, in all."""
+    if not all(isinstance(item, int) and item > 0 for item in (size, step, rate)):
+        return None
+    extent: int = rate * (size - 1) + 1
+    if step == 1:
+        return extent - 1
+    return None if positions is None else max((-(-positions // step) - 1) * step + extent - positions, 0)
 
 
 def _padding_to_keras(value: Any, layer: Layer) -> Any:
@@ -91,6 +117,14 @@ def _padding_to_keras(value: Any, layer: Layer) -> Any:
         return None
     fits = all(2 * pad == rate * (size - 1) for pad, size, rate in zip(pads, window, rates, strict=False))
     return "same" if fits else None
+
+
+def _masks_to_torch(value: Any, _: Layer) -> Any:
+    return 0 if value is True else None
+
+
+def _masks_to_keras(value: Any, _: Layer) -> Any:
+    return True if value == 0 and number(value) is not None else None
 
 
 _MOMENTUM = Setting(
@@ -128,6 +162,19 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
     "depthwise_conv1d": (_WINDOW, _STRIDES, _PADDING),
     "depthwise_conv2d": (_WINDOW, _STRIDES, _PADDING),
     "pool": _POOLING,
+    "embedding": (
+        Setting(
+            "padding",
+            ("mask_zero",),
+            ("padding_idx",),
+            _masks_to_torch,
+            _masks_to_keras,
+            msg(
+                "Keras' mask_zero hides index 0 from the layers after it, PyTorch's padding_idx only keeps that row"
+                " from learning."
+            ),
+        ),
+    ),
     "dropout": (Setting("rate", ("rate",), ("p",), same, same),),
     "activation": (
         _SLOPE,

@@ -20,13 +20,14 @@ _OWN = (*PARAMETERS, "statistic")
 
 @dataclass
 class Share:
-    """What one cause adds to the gap (right minus left), by role, and where."""
+    """What one cause adds to the gap (right minus left), by role, and where. `norms`: layers that normalise."""
 
     code: str
     count: int = 0
     roles: dict[str, int] = field(default_factory=dict)
     kinds: dict[str, None] = field(default_factory=dict)
     layers: dict[str, None] = field(default_factory=dict)
+    norms: dict[str, None] = field(default_factory=dict)
 
 
 def counted(report: Report) -> int | None:
@@ -50,7 +51,7 @@ def shares(match: Match) -> list[Share]:
         for slots in pair.slots:
             left, right = _elements(slots.left, torch[0]), _elements(slots.right, torch[1])
             if left is not None and right is not None and left != right:
-                code = _code(pair, slots, torch)
+                code = "batch_norm_folded" if id(slots) in match.folded else _code(pair, slots, torch)
                 _add(found.setdefault(code, Share(code)), pair, slots, right - left)
     return sorted(found.values(), key=lambda share: -abs(share.count))
 
@@ -93,8 +94,10 @@ def _is_buffer(slots: Iterable[Slot], torch: bool) -> bool:
 def _add(share: Share, pair: UnitPair, slots: SlotPair, count: int) -> None:
     share.count += count
     share.roles[slots.role] = share.roles.get(slots.role, 0) + count
+    unit = pair.left or pair.right
     for slot in (*slots.left[:1], *slots.right[:1]):
         share.layers[slot.view.layer.path] = None
-    unit = pair.left or pair.right
+        if unit is not None and unit.family == "norm":
+            share.norms[slot.view.layer.path] = None
     if unit is not None:
         share.kinds[unit.layer.kind] = None

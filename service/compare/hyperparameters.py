@@ -21,11 +21,13 @@ MAX_LIST = 16
 def hyperparameters(match: Match, layers: LayerPairs) -> Iterator[HyperParameter]:
     """All settings that can be compared, layer by layer."""
     ours, theirs = Activations(match.left), Activations(match.right)
+    padded = any(layer.kind == "padding" for report in (match.left, match.right) for layer in report.layers)
     for left, right in layers:
         if match.one_framework:
             yield from _differing(left, right)
         else:
-            yield from _converted(match, left, right)
+            yield from _converted(match, left, right, padded=padded)
+            yield from _head_size(match, left, right)
             yield from _fixed(match, left, right)
             yield from _activation(left, right, ours, theirs)
 
@@ -34,10 +36,24 @@ def _differing(left: Layer, right: Layer) -> Iterator[HyperParameter]:
     """Two versions in one framework: every plain setting that is not the same."""
     for name, value in left.config.items():
         other = right.config.get(name)
-        if name in _UNTOLD or name not in right.config or not _plain(value) or not _plain(other) or value == other:
+        if (
+            name in _UNTOLD
+            or name not in right.config
+            or not _plain(value)
+            or not _plain(other)
+            or _alike(value, other)
+        ):
             continue
         yield HyperParameter(left=left.path, right=right.path, name=name[:200], left_value=value, right_value=other,
                              converted=value, equal=False)  # fmt: skip
+
+
+def _alike(value: Any, other: Any) -> bool:
+    """One value, or one for all axes and the same for each."""
+    if isinstance(value, list) != isinstance(other, list):
+        several, one = (value, other) if isinstance(value, list) else (other, value)
+        return bool(several) and number(one) is not None and all(item == one for item in several)
+    return bool(value == other)
 
 
 def _plain(value: Any) -> bool:
@@ -48,8 +64,11 @@ def _plain(value: Any) -> bool:
     return value is None or isinstance(value, bool) or number(value) is not None
 
 
-def _converted(match: Match, left: Layer, right: Layer) -> Iterator[HyperParameter]:
-    """Settings under their names in two frameworks, the left one in the right one's convention."""
+def _converted(match: Match, left: Layer, right: Layer, *, padded: bool) -> Iterator[HyperParameter]:
+    """Settings under their names in two frameworks, the left one in the right one's convention.
+
+    `padded`: either model has layers that only pad, so that a padding may stand there instead of in the layer.
+    """
     torch = match.left.model.framework == "torch"
     for setting in _settings(left, right):
         ours = value_of(left, setting.torch if torch else setting.keras)
@@ -57,9 +76,12 @@ def _converted(match: Match, left: Layer, right: Layer) -> Iterator[HyperParamet
         if ours is None or theirs is None or not _plain(ours) or not _plain(theirs):
             continue
         converted = (setting.to_keras if torch else setting.to_torch)(ours, left)
+        equal = ours == theirs or _equal(converted, theirs, right) if setting.name == "padding" else _equal(
+            converted, theirs, right)  # fmt: skip
+        unsure = setting.name == "padding" and padded and equal is False
         yield HyperParameter(
             left=left.path, right=right.path, name=setting.name, left_value=ours, right_value=theirs,
-            converted=converted, equal=_equal(converted, theirs, right), text=setting.text,
+            converted=converted, equal=None if unsure else equal, text=setting.text,
         )  # fmt: skip
 
 
@@ -74,6 +96,8 @@ def _settings(left: Layer, right: Layer) -> tuple[Setting, ...]:
 def _equal(converted: Any, theirs: Any, right: Layer) -> bool | None:
     if converted is None:
         return None
+    if isinstance(converted, list) and any(isinstance(item, list) for item in converted):
+        return False if any(per_axis(theirs, right) or ()) else None  # zeros: a layer before it may pad
     if isinstance(converted, list):
         return bool(converted == per_axis(theirs, right))
     ours, other = number(converted), number(theirs)
@@ -82,12 +106,36 @@ def _equal(converted: Any, theirs: Any, right: Layer) -> bool | None:
     return bool(converted == theirs)
 
 
+def _head_size(match: Match, left: Layer, right: Layer) -> Iterator[HyperParameter]:
+    """Scores are divided by the root of a head's size: `key_dim` in Keras, embed_dim / num_heads in PyTorch."""
+    if left.kind != right.kind or left.kind != "multi_head_attention":
+        return
+    torch = match.left.model.framework == "torch"
+    sizes = _per_head(left) if torch else left.config.get("key_dim"), (
+        right.config.get("key_dim") if torch else _per_head(right))  # fmt: skip
+    ours, theirs = (number(size) for size in sizes)
+    if ours is not None and theirs is not None:
+        yield HyperParameter(left=left.path, right=right.path, name="head_size", left_value=ours, right_value=theirs,
+                             converted=ours, equal=ours == theirs,
+                             text=msg("Attention scores are divided by the square root of a head's size."))  # fmt: skip
+
+
+def _per_head(layer: Layer) -> int | None:
+    width, heads = number(layer.config.get("embed_dim")), number(layer.config.get("num_heads"))
+    whole = isinstance(width, int) and isinstance(heads, int) and heads > 0 and width % heads == 0
+    return width // heads if whole and isinstance(width, int) and isinstance(heads, int) else None
+
+
 _FIXED = {
     ("lstm", "recurrent_activation"): "sigmoid",
     ("gru", "recurrent_activation"): "sigmoid",
     ("lstm", "activation"): "tanh",
     ("gru", "activation"): "tanh",
     ("gru", "reset_after"): True,
+    ("lstm", "recurrent_dropout"): 0.0,
+    ("gru", "recurrent_dropout"): 0.0,
+    ("lstm", "go_backwards"): False,
+    ("gru", "go_backwards"): False,
 }
 """What Keras lets one choose and PyTorch's class always does."""
 
@@ -100,7 +148,7 @@ def _fixed(match: Match, left: Layer, right: Layer) -> Iterator[HyperParameter]:
         return
     for (kind, name), value in _FIXED.items():
         given = keras.config.get(name)
-        if kind == keras.kind and isinstance(given, str | bool) and (not isinstance(given, str) or len(given) <= 100):
+        if kind == keras.kind and given is not None and not isinstance(given, list) and _plain(given):
             yield HyperParameter(
                 left=left.path, right=right.path, name=name, left_value=value if torch else given,
                 right_value=given if torch else value, converted=value if torch else given, equal=given == value,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from service.compare.arrays import strips
 from service.compare.diagnosis import diagnose
+from service.compare.folding import folded
+from service.compare.guesses import is_constant
 from service.compare.matched import Match, UnitPair
+from service.compare.rounding import rounded_to
 from service.compare.slots import SlotPair, pair_slots
 from service.comparisons import Difference, Problem
 from service.errors import InputError
@@ -14,6 +19,9 @@ from service.language import Message, msg
 from service.values.base import ValuesUnavailable
 from service.values.differ import Differing
 from service.values.pair import PairOfValues
+
+_ROUNDED = 0.9999
+"""Cosine similarity below which nothing was merely rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,7 @@ class Judged:
         differences: By the identity of each pair of weights.
         problems: Known mistakes.
         unexplained: How many weights differ without one.
+        apart: Whether so many do that these are two models, and what looks like a mistake in one would be chance.
         repaired: Right layers that were put together anew.
     """
 
@@ -32,36 +41,50 @@ class Judged:
     differences: dict[int, Difference]
     problems: tuple[Problem, ...]
     unexplained: int
+    apart: bool
     repaired: tuple[str, ...]
+
+
+@dataclass
+class _Tally:
+    """What is found while all pairs are compared. `telling`: pairs of weights that are not constants."""
+
+    differences: dict[int, Difference] = field(default_factory=dict)
+    telling: set[int] = field(default_factory=set)
+    notes: dict[int, Message] = field(default_factory=dict)
 
 
 def judge(match: Match, values: PairOfValues) -> Judged:
     """The differences of all pairs of weights, and what explains those that are different."""
-    found: dict[int, Difference] = {}
-    wrong: list[tuple[UnitPair, SlotPair]] = []
-    for pair in match.pairs:
-        wrong.extend((pair, slots) for slots in _compared(pair, values, found))
-    told = diagnose(match, values, wrong)
+    tally = _Tally()
+    wrong = [(pair, slots) for pair in match.pairs for slots in _compared(pair, values, tally)]
+    folds = folded(match, values, list({id(pair): pair for pair, _ in wrong}.values()))
+    tally.differences.update(folds.differences)
+    wrong = [each for each in wrong if id(each[1]) not in folds.notes]
+    told = diagnose(match, values, [each for each in wrong if id(each[1]) not in folds.differences])
     anew = {id(pair): _joined(source, pair) for pair, source in told.exchanged}
     for pair in anew.values():
-        _compared(pair, values, found)
+        _compared(pair, values, tally)
+    known = told.explained | folds.differences.keys() | {id(slots) for pair, slots in wrong if id(pair) in anew}
+    unknown = {id(slots) for _, slots in wrong} - known
+    apart = len(unknown & tally.telling) > max(1, len(tally.telling - unknown))
     pairs = tuple(anew.get(id(pair), pair) for pair in match.pairs)
-    again = {id(pair) for pair, _ in told.exchanged}
     return Judged(
-        match=replace(match, pairs=pairs),
-        differences=found,
-        problems=told.problems,
-        unexplained=sum(id(slots) not in told.explained and id(pair) not in again for pair, slots in wrong),
+        match=replace(match, pairs=pairs, noted={**tally.notes, **folds.notes}, folded=frozenset(folds.notes)),
+        differences=tally.differences,
+        problems=() if apart else (*folds.problems, *told.problems),
+        unexplained=len(wrong) if apart else len(unknown),
+        apart=apart,
         repaired=tuple(dict.fromkeys(pair.right.layer.path for pair in anew.values() if pair.right is not None)),
     )
 
 
-def _compared(pair: UnitPair, values: PairOfValues, found: dict[int, Difference]) -> list[SlotPair]:
+def _compared(pair: UnitPair, values: PairOfValues, tally: _Tally) -> list[SlotPair]:
     """Fill in the differences of one pair, and give back the weights that are different."""
     wrong: list[SlotPair] = []
     for slots in pair.slots:
         if slots.left and slots.right:
-            found[id(slots)] = difference = compare_numbers(values, slots)
+            tally.differences[id(slots)] = difference = _compare(values, slots, tally)
             if difference.verdict == "different":
                 wrong.append(slots)
     return wrong
@@ -74,19 +97,32 @@ def _joined(source: UnitPair, pair: UnitPair) -> UnitPair:
     return UnitPair(left=source.left, right=pair.right, slots=tuple(pair_slots(source.left, pair.right, None)))
 
 
-def compare_numbers(values: PairOfValues, slots: SlotPair) -> Difference:
+def _compare(values: PairOfValues, slots: SlotPair, tally: _Tally) -> Difference:
     """The difference of one pair after its transform; unknown, with the reason, where it cannot be had."""
     if not slots.fits:
         return _unknown(msg("The two have other sizes, or sizes that are not known."))
     try:
-        tally = Differing(*(slot.view.weight.dtype for slot in (*slots.left, *slots.right)))
+        found = Differing(*(slot.view.weight.dtype for slot in (*slots.left, *slots.right)))
         for left, right in strips(values, slots):
-            tally.add(left, right)
-        return tally.result()
+            found.add(left, right)
+            if not (is_constant(left) and is_constant(right)):
+                tally.telling.add(id(slots))
+        return _rounded(found.result(), values, slots, tally)
     except ValuesUnavailable as error:
         return _unknown(error.reason)
     except InputError as error:
         return _unknown(error.info.detail)
+
+
+def _rounded(found: Difference, values: PairOfValues, slots: SlotPair, tally: _Tally) -> Difference:
+    """Close, with a note, where one side was rounded to a smaller type than it is stored in."""
+    if found.verdict != "different" or (found.max_relative or 0) > 1 or (found.cosine or 0) < _ROUNDED:
+        return found
+    kinds = {rounded_to(left, right) for left, right in strips(values, slots)}
+    if len(kinds) != 1 or None in kinds:
+        return found
+    tally.notes[id(slots)] = msg("Equal up to the rounding of {dtype}.", dtype=str(*kinds))
+    return msgspec.structs.replace(found, verdict="close")
 
 
 def _unknown(reason: Message) -> Difference:

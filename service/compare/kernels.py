@@ -27,7 +27,7 @@ def linear(layer: Layer, weight: Weight, torch: bool) -> View:
 def convolution(layer: Layer, weight: Weight, layout: str) -> View:
     """(*spatial, in per group, out) of a `layout` such as OIHW; a multiplier M per channel gives I x M outputs."""
     shape = sizes(weight)
-    if shape is None or len(shape) != len(layout):
+    if not shape or len(shape) != len(layout):
         return whole(layer, weight)
     spatial = tuple(layout.index(axis) for axis in _SPATIAL if axis in layout)
     if "M" in layout:

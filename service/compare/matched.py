@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from service.compare import order, splitting
 from service.compare.align import Line, align
 from service.compare.flattening import Flattenings
 from service.compare.slots import Flattening, SlotPair, pair_slots
 from service.compare.units import Slot, Unit
+from service.language import Message
 from service.tree import Report
 
 
@@ -23,11 +25,16 @@ class UnitPair:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Both reports and all their units, in the order of the left model; what is added stands where it was added."""
+    """Both reports and all their units, in the order of the left model; what is added stands where it was added.
+
+    `noted`: what values show of pairs of weights, by identity; `folded`: those that a folded normalisation explains.
+    """
 
     left: Report
     right: Report
     pairs: tuple[UnitPair, ...]
+    noted: Mapping[int, Message] = field(default_factory=dict)
+    folded: frozenset[int] = frozenset()
 
     @property
     def one_framework(self) -> bool:

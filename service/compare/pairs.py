@@ -58,13 +58,16 @@ def _with_weights(
     texts = (*changes(pairs), *(_setting(setting) for setting in settings if _counts(match, setting)),
              *problems) if both else ()  # fmt: skip
     unit = pairs[0].left or pairs[0].right
+    if not both:
+        noted = (match.noted.get(id(slots)) for pair in pairs for slots in pair.slots)
+        texts = tuple(dict.fromkeys(note for note in noted if note is not None))
     return LayerPair(
         left=paths[0],
         right=paths[1],
         kind=unit.layer.kind if unit else "unknown",
         status=_status(match, paths, texts),
         changes=texts,
-        weights=tuple(_weights(slots, differences) for pair in pairs for slots in pair.slots),
+        weights=tuple(_weights(match, slots, differences) for pair in pairs for slots in pair.slots),
     )
 
 
@@ -96,7 +99,7 @@ def _status(
     return "renamed" if match.one_framework and left != right else "equal"
 
 
-def _weights(slots: SlotPair, differences: Differences) -> WeightPair:
+def _weights(match: Match, slots: SlotPair, differences: Differences) -> WeightPair:
     return WeightPair(
         left=tuple(slot.view.weight.name for slot in slots.left),
         right=tuple(slot.view.weight.name for slot in slots.right),
@@ -107,6 +110,7 @@ def _weights(slots: SlotPair, differences: Differences) -> WeightPair:
         right_rows=slots.right[0].view.rows if slots.right else None,
         transform=transform(slots),
         difference=differences.get(id(slots)),
+        notes=(match.noted[id(slots)],) if id(slots) in match.noted else (),
     )
 
 

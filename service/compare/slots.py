@@ -30,6 +30,7 @@ class SlotPair:
         left, right: The weights.
         flattening: Set where the inputs of the kernel are in another order on the other side.
         swapped: Canonical forms are one another's transpose, because one side's axis order was not known.
+        tag: What their units do in an attention, "" for all others.
     """
 
     role: str
@@ -37,6 +38,7 @@ class SlotPair:
     right: tuple[Slot, ...]
     flattening: Flattening | None = None
     swapped: bool = False
+    tag: str = ""
 
     @property
     def shapes(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
@@ -67,7 +69,8 @@ def pair_slots(left: Unit, right: Unit, flattening: Flattening | None) -> list[S
             mine, other = (_as_stored(mine[0]), *mine[1:]), (_as_stored(other[0]), *other[1:])
         if len(mine) == len(other):
             mine, other = mine[:1], other[:1]
-        pairs.append(SlotPair(role=role, left=mine, right=other, flattening=flattening if role == "kernel" else None))
+        flat = flattening if role == "kernel" else None
+        pairs.append(SlotPair(role=role, left=mine, right=other, flattening=flat, tag=left.tag or right.tag))
         _drop(ours, mine)
         _drop(theirs, other)
     pairs.extend(_by_shape(ours, theirs))

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 from service.compare.causes import named
-from service.comparisons import Cause, Difference, LayerPair, Problem
+from service.compare.changes import RETYPED
+from service.compare.proof import TOLD
+from service.comparisons import Cause, HyperParameter, LayerPair, Problem
 from service.language import Message, msg, msgn, sentences
 
-_TOLD = 3
-"""Most causes or problems that the summary tells; all are in the lists."""
+Counts = tuple[int | None, int | None, int | None]
+"""What the left framework counts, right minus left, and what of that is not explained."""
 
 
 def summary(
-    gap: int | None,
-    total: int | None,
-    unexplained: int | None,
+    counts: Counts,
     causes: Sequence[Cause],
     layers: Sequence[LayerPair],
     problems: Sequence[Problem],
+    settings: Sequence[HyperParameter] = (),
 ) -> Message:
-    """The gap and its causes, and whether anything else differs."""
-    rest = _unexplained(unexplained), _rest(causes, layers, {problem.text for problem in problems})
+    """The gap and its causes, and whether anything else differs; `settings` that are not the same."""
+    total, gap, unexplained = counts
+    rest = _unexplained(unexplained), _rest(causes, layers, {problem.text for problem in problems}, settings)
     if _is_one(gap, causes):
         return sentences(msg("The gap of {gap} is {cause}", gap=abs(gap or 0), cause=causes[0].text), *rest)
     return sentences(_gap(gap, total), _because(gap, causes), *rest)
@@ -43,7 +45,7 @@ def _gap(gap: int | None, total: int | None) -> Message:
 def _because(gap: int | None, causes: Sequence[Cause]) -> Message | None:
     if not causes:
         return None
-    told = tuple(cause.text for cause in causes[:_TOLD])
+    told = tuple(cause.text for cause in causes[:TOLD])
     more = len(causes) - len(told)
     lead = msg("These differences cancel out.") if gap == 0 else None
     rest = msgn("There is {n} more cause.", "There are {n} more causes.", n=more) if more else None
@@ -54,18 +56,57 @@ def _unexplained(unexplained: int | None) -> Message | None:
     return msg("{count} of it are not explained.", count=abs(unexplained)) if unexplained else None
 
 
-def _rest(causes: Sequence[Cause], layers: Sequence[LayerPair], told_already: set[Message]) -> Message | None:
+def _rest(
+    causes: Sequence[Cause], layers: Sequence[LayerPair], told_already: set[Message], settings: Sequence[HyperParameter]
+) -> Message | None:
     """What differs beside the counts."""
     touched = {path for cause in causes if cause.code != "statistics_in_buffers" for path in cause.layers}
-    changed = [pair for pair in layers if set(pair.changes) - told_already and not {pair.left, pair.right} & touched]
+    changed = [pair for pair in layers if _otherwise(pair, told_already) and not {pair.left, pair.right} & touched]
     alone = [pair for pair in layers if pair.status in ("added", "removed") and not {pair.left, pair.right} & touched]
     renamed = sum(pair.status == "renamed" for pair in layers)
     parts = [
-        _listed(changed, "changed"), _listed(alone, "alone"),
+        _listed(changed, "changed"), _listed(alone, "alone"), *_retyped(layers),
         msgn("{n} layer has another name.", "{n} layers have other names.", n=renamed) if renamed else None,
     ]  # fmt: skip
     told = [part for part in parts if part is not None]
-    return sentences(*told) if told else msg("Everything else is equal.")
+    if not settings:
+        return sentences(*told) if told else msg("Everything else is equal.")
+    shown = tuple(_settings(settings))
+    if told:
+        return sentences(*told, msg("These settings are not the same: {settings}.", settings=shown))
+    return msg("Everything else is equal but for settings: {settings}.", settings=shown)
+
+
+def _otherwise(pair: LayerPair, told_already: set[Message]) -> bool:
+    """Whether a layer changed in a way that is not told elsewhere."""
+    return any(text not in told_already and text.id != RETYPED for text in pair.changes)
+
+
+def _retyped(layers: Sequence[LayerPair]) -> Iterator[Message]:
+    """Other element types, each change of types once."""
+    counts: dict[tuple[object, object], int] = {}
+    for pair in layers:
+        for text in pair.changes:
+            if text.id == RETYPED:
+                args = dict(text.args)
+                types = args.get("left"), args.get("right")
+                counts[types] = counts.get(types, 0) + 1
+    for (left, right), count in list(counts.items())[:TOLD]:
+        yield msgn("{n} layer holds {right} instead of {left}.", "{n} layers hold {right} instead of {left}.",
+                   n=count, left=left, right=right)  # fmt: skip
+
+
+def _settings(settings: Sequence[HyperParameter]) -> Iterator[Message]:
+    """Each name once, with the values of its first layer."""
+    by_name: dict[str, list[HyperParameter]] = {}
+    for setting in settings:
+        by_name.setdefault(setting.name, []).append(setting)
+    for name, found in list(by_name.items())[:TOLD]:
+        yield msg("{name} of {layers} ({left} and {right})", name=name, layers=named(each.left for each in found),
+                  left=str(found[0].converted), right=str(found[0].right_value))  # fmt: skip
+    more = len(by_name) - TOLD
+    if more > 0:
+        yield msgn("{n} more", "{n} more", n=more)
 
 
 def _listed(pairs: Sequence[LayerPair], what: str) -> Message | None:
@@ -77,57 +118,3 @@ def _listed(pairs: Sequence[LayerPair], what: str) -> Message | None:
                     n=len(pairs), layers=names)  # fmt: skip
     return msgn("{n} layer is in one model only: {layers}.", "{n} layers are in one model only: {layers}.",
                 n=len(pairs), layers=names)  # fmt: skip
-
-
-def proved(
-    said: Message, layers: Iterable[LayerPair], problems: Sequence[Problem], unexplained: int, *, converted: bool
-) -> Message:
-    """The summary with what the numbers show: mistakes come first, a proof comes last.
-
-    Two versions in one framework (not `converted`) may well hold other numbers: that is told last, and is no mistake.
-    """
-    found = [weight.difference for pair in layers for weight in pair.weights if weight.difference is not None]
-    if unexplained and not problems and not converted:
-        known = sum(difference.verdict != "unknown" for difference in found)
-        return sentences(said, msg("The values of {count} of {all} weights differ.", count=unexplained, all=known))
-    if problems or unexplained:
-        return sentences(_mistakes(problems), _different(unexplained, bool(problems)), said)
-    return sentences(said, _equal(found))
-
-
-def _mistakes(problems: Sequence[Problem]) -> Message | None:
-    if not problems:
-        return None
-    told = sentences(*(problem.text for problem in problems[:_TOLD]))
-    more = len(problems) - _TOLD
-    return sentences(
-        msgn("The conversion is wrong in one place: {mistakes}", "The conversion is wrong in {n} places: {mistakes}",
-             n=len(problems), mistakes=told),
-        msgn("There is {n} more mistake.", "There are {n} more mistakes.", n=more) if more > 0 else None,
-    )  # fmt: skip
-
-
-def _different(count: int, beside: bool) -> Message | None:
-    if not count:
-        return None
-    if beside:
-        return msgn("{n} more weight differs, and no known mistake explains it.",
-                    "{n} more weights differ, and no known mistake explains them.", n=count)  # fmt: skip
-    return msgn("The values of {n} weight differ, and no known mistake of a conversion explains it.",
-                "The values of {n} weights differ, and no known mistake of a conversion explains them.",
-                n=count)  # fmt: skip
-
-
-def _equal(found: Sequence[Difference]) -> Message:
-    compared = [difference for difference in found if difference.verdict != "unknown"]
-    if not compared:
-        return msg("No values could be compared.")
-    if len(compared) < len(found):
-        return msg("The values of {known} of {all} weights are equal; the others could not be compared.",
-                   known=len(compared), all=len(found))  # fmt: skip
-    worst = max(difference.max_absolute or 0.0 for difference in compared)
-    if worst:
-        return msgn("The values of {n} weight are equal (largest difference {difference}).",
-                    "The values of all {n} weights are equal (largest difference {difference}).",
-                    n=len(compared), difference=f"{worst:.2g}")  # fmt: skip
-    return msgn("The values of {n} weight are equal.", "The values of all {n} weights are equal.", n=len(compared))

@@ -34,7 +34,7 @@ from service.jobs.blobs import Blobs
 from service.jobs.comparing import compare_stored
 from service.jobs.database import Database
 from service.jobs.hashing import sha256_of
-from service.jobs.records import Analysis, ComparisonJob, Job, Lane
+from service.jobs.records import Analysis, ComparisonJob, Job, Lane, Work
 from service.language import msg
 
 KEEPER_SECONDS = 0.5
@@ -49,14 +49,14 @@ REHASH_SECONDS = 60.0
 REHASH_AFTER_SECONDS = 600.0
 """Age from which a missing SHA-256 counts as forgotten by a process that died; hashing takes seconds."""
 
-Observer = Callable[[str, str, float], None]
+Observer = Callable[[Work, str, str, float], None]
 J = TypeVar("J", Analysis, ComparisonJob)
 
 log = structlog.get_logger("weighbridge.engine")
 
 
 class LocalEngine:
-    """Runs jobs in this process. `observe(state, code, seconds)` is told of each attempt that ends."""
+    """Runs jobs in this process. `observe(work, state, code, seconds)` is told of each attempt that ends."""
 
     def __init__(
         self, settings: Settings, database: Database, blobs: Blobs, sandbox: Sandbox, observe: Observer
@@ -167,7 +167,7 @@ class LocalEngine:
         self._bell.ring(finished)
         self._wake()  # there may be older ones: retries, those of a process that died, comparisons that waited for this
         seconds = time.monotonic() - began
-        self._observe(state, code, seconds)
+        self._observe(job.work, state, code, seconds)
         what = "comparison" if isinstance(job, ComparisonJob) else "analysis"
         facts = {what: job.id, "request_id": job.request_id, "state": state, "code": code}
         log.info(what, work=job.work, seconds=round(seconds, 4), **facts)

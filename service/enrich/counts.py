@@ -10,11 +10,13 @@ from service.tree import Counts, Group, Layer, Model, Weight
 
 PARAMETER_GROUPS: tuple[Group, ...] = ("trainable", "frozen", "unknown")
 """What `parameters` adds up; statistics are counted beside it."""
+_GROUPS: tuple[Group, ...] = (*PARAMETER_GROUPS, "statistic")
 
 
 def count_layers(model: Model) -> Model:
-    """`model` with `counts` on every layer."""
-    layers = tuple(msgspec.structs.replace(layer, counts=_count(layer)) for layer in model.layers)
+    """`model` with `counts` on every layer; layers with the same numbers share theirs."""
+    known: dict[tuple[int | None, ...], Counts] = {}
+    layers = tuple(msgspec.structs.replace(layer, counts=_count(layer, known)) for layer in model.layers)
     return msgspec.structs.replace(model, layers=layers)
 
 
@@ -33,12 +35,18 @@ def add(values: Iterable[int | None]) -> int | None:
     return total
 
 
-def _count(layer: Layer) -> Counts:
-    weights = layer.weights
-    return Counts(
-        parameters=elements(weights, *PARAMETER_GROUPS),
-        trainable=elements(weights, "trainable"),
-        frozen=elements(weights, "frozen"),
-        statistics=elements(weights, "statistic"),
-        unknown=elements(weights, "unknown"),
-    )
+def _count(layer: Layer, known: dict[tuple[int | None, ...], Counts]) -> Counts:
+    sums: dict[str, int | None] = dict.fromkeys(_GROUPS, 0)
+    for weight in layer.weights:
+        so_far = sums.get(weight.group)
+        if so_far is not None:
+            sums[weight.group] = None if weight.count is None else so_far + weight.count
+    numbers = tuple(sums.values())
+    found = known.get(numbers)
+    if found is None:
+        trainable, frozen, unknown, statistics = numbers
+        parameters = add((trainable, frozen, unknown))
+        found = known[numbers] = Counts(
+            parameters=parameters, trainable=trainable, frozen=frozen, statistics=statistics, unknown=unknown
+        )
+    return found

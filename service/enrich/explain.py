@@ -66,7 +66,8 @@ def _likeness(layer: Layer) -> Any:
     )
     what = (layer.kind, layer.type, layer.type_source, layer.module, layer.custom, weights)
     place = layer.path if layer.type is None or "lora_" in layer.path else None
-    return what, place, msgspec.json.encode(layer.config) if weights else None
+    settings = {name: value for name, value in layer.config.items() if name != "name"} if weights else None
+    return what, place, msgspec.json.encode(settings)
 
 
 def explained(layer: Layer, framework: str) -> tuple[Explanation | None, list[Finding]]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, insert, or_, select, update
 
 from service.errors import ErrorInfo, WorkerCrashed
 from service.jobs import rows
@@ -25,6 +25,23 @@ LEFT_SECONDS = 0.5
 RETRY_SECONDS = (1.0, 5.0)
 """Pause before the second and third attempt: a dead warm process is replaced meanwhile."""
 
+_TWIN, _SIDE = analyses.alias("twin"), analyses.alias("side")
+_CLAIMABLE = and_(
+    analyses.c.state == "queued",
+    analyses.c.available_at <= bindparam("now"),
+    ~exists().where(_TWIN.c.key == analyses.c.key, _TWIN.c.state == "running"),
+    ~exists().where(
+        _SIDE.c.id.in_((analyses.c.left_id, analyses.c.right_id)), _SIDE.c.state.in_(("queued", "running"))
+    ),
+)
+_LEFT = and_(
+    analyses.c.lane == bindparam("this_lane"),
+    or_(analyses.c.attempts > 0, analyses.c.created_at < bindparam("long_ago"), analyses.c.work == "compare"),
+)
+"""Not taken by the process that accepted it, or tried before; a comparison may have waited for any process."""
+_QUEUED = select(analyses.c.id).where(_CLAIMABLE, _LEFT).limit(1)
+"""Made once: it is asked after every job, and building it takes longer than the database does to answer."""
+
 
 def get(database: Database, identifier: str) -> Job | None:
     """The analysis or comparison, or None."""
@@ -35,7 +52,7 @@ def get(database: Database, identifier: str) -> Job | None:
 def has_queued(database: Database, lane: Lane = "quick") -> bool:
     """Whether a job of this lane could be claimed now without a name."""
     with database.reading() as connection:
-        return connection.execute(select(analyses.c.id).where(_claimable(), _left(lane)).limit(1)).first() is not None
+        return connection.execute(_QUEUED, _bounds(lane)).first() is not None
 
 
 def claim(database: Database, owner: str, identifier: str | None = None, lane: Lane = "quick") -> Job | None:
@@ -44,33 +61,23 @@ def claim(database: Database, owner: str, identifier: str | None = None, lane: L
     A fresh job is left to the process that accepted it, whose thread is woken by its end. A job whose twin is running
     waits for the twin's answer, and a comparison for both its sides.
     """
-    which = _left(lane) if identifier is None else analyses.c.id == identifier
-    oldest = select(analyses.c.id).where(_claimable(), which).order_by(analyses.c.id).limit(1).scalar_subquery()
+    which = _LEFT if identifier is None else analyses.c.id == identifier
+    oldest = select(analyses.c.id).where(_CLAIMABLE, which).order_by(analyses.c.id).limit(1).scalar_subquery()
     with database.writing() as connection:
         taken = connection.execute(
             update(analyses)
             .where(analyses.c.id == oldest)
             .values(state="running", owner=owner, attempts=analyses.c.attempts + 1, lease_until=lease())
-            .returning(analyses.c.id)
+            .returning(analyses.c.id),
+            _bounds(lane),
         ).scalar()
         return None if taken is None else rows.find(connection, taken)
 
 
-def _claimable() -> ColumnElement[bool]:
-    twin, side = analyses.alias("twin"), analyses.alias("side")
-    is_side = side.c.id.in_((analyses.c.left_id, analyses.c.right_id))
-    return and_(
-        analyses.c.state == "queued",
-        analyses.c.available_at <= time.time(),
-        ~exists().where(twin.c.key == analyses.c.key, twin.c.state == "running"),
-        ~exists().where(is_side, side.c.state.in_(("queued", "running"))),
-    )
-
-
-def _left(lane: Lane) -> ColumnElement[bool]:
-    """Not taken by the process that accepted it, or tried before; a comparison may have waited for any process."""
-    waited = analyses.c.created_at < time.time() - LEFT_SECONDS
-    return and_(analyses.c.lane == lane, or_(analyses.c.attempts > 0, waited, analyses.c.work == "compare"))
+def _bounds(lane: Lane) -> dict[str, Any]:
+    """What `_CLAIMABLE` and `_LEFT` are asked with."""
+    now = time.time()
+    return {"now": now, "long_ago": now - LEFT_SECONDS, "this_lane": lane}
 
 
 def _owned(job: Job, owner: str) -> ColumnElement[bool]:

@@ -98,7 +98,9 @@ class InflatedSource:
         try:
             piece = inflater.decompress(chunk, wanted)
         except zlib.error as error:
-            raise MalformedFile(msg("The compressed data is broken ({error}).", error=error), offset=position) from None
+            raise MalformedFile(
+                msg("The compressed data is broken ({error}).", error=str(error)), offset=position
+            ) from None
         self.meter.add_inflated(len(piece))
         return piece
 

@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal, NoReturn
 
 from service.errors import LimitExceeded, MalformedFile, MalformedJson
-from service.language import msg
+from service.language import Message, mark, msg, verbatim
 
 MAX_VALUES = 5_000_000
 """Most values in one document: an empty list costs 56 bytes once parsed, so this bounds memory."""
@@ -23,8 +23,28 @@ Constants = Literal["text", "refuse"]
 """What becomes of NaN and Infinity, which are not JSON but which Python writes: their name as text, or an error."""
 
 
-class _DoubledKeyError(ValueError):
-    """An object names a key twice."""
+class _RefusedError(ValueError):
+    """JSON that is well-formed and still not taken."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+NOT_JSON = (
+    mark("Expecting value"),
+    mark("Expecting property name enclosed in double quotes"),
+    mark("Illegal trailing comma before end of object"),
+    mark("Illegal trailing comma before end of array"),
+    mark("Expecting ',' delimiter"),
+    mark("Expecting ':' delimiter"),
+    mark("Extra data"),
+    mark("Unterminated string starting at"),
+    mark("Invalid control character at"),
+    mark("Invalid \\escape"),
+    mark("Invalid \\uXXXX escape"),
+)
+"""What Python's decoder finds wrong, so that it is translated."""
 
 
 def parse(
@@ -42,11 +62,14 @@ def parse(
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant(constants))
     except json.JSONDecodeError as error:
         offset = len(text[: error.pos].encode("utf-8"))
-        raise MalformedJson(msg("Not valid JSON: {msg}.", msg=error.msg), member=member, offset=offset) from None
+        raise MalformedJson(
+            msg("Not valid JSON: {msg}.", msg=Message(error.msg)), member=member, offset=offset
+        ) from None
     except RecursionError:
         raise LimitExceeded("json_depth", max_depth, msg("The JSON is nested too deeply."), member=member) from None
     except ValueError as error:
-        raise MalformedJson(msg("Not acceptable JSON: {error}.", error=error), member=member) from None
+        reason = error.reason if isinstance(error, _RefusedError) else str(error)
+        raise MalformedJson(msg("Not acceptable JSON: {error}.", error=reason), member=member) from None
 
 
 def parse_object(
@@ -112,7 +135,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         doubled = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _DoubledKeyError(f"the key {doubled[:80]!r} occurs twice in one object")
+        raise _RefusedError(msg("the key {key} occurs twice in one object", key=repr(doubled[:80])))
     return found
 
 
@@ -121,10 +144,17 @@ def _constant(constants: Constants) -> Any:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _RefusedError(msg("{name} is not a JSON number", name=name))
 
 
-def _kind(value: Any) -> str:
-    return {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}.get(
-        type(value), "null"
-    )
+_KINDS = {
+    list: msg("a list"),
+    str: msg("a string"),
+    bool: msg("a boolean"),
+    int: msg("a number"),
+    float: msg("a number"),
+}
+
+
+def _kind(value: Any) -> Message:
+    return _KINDS.get(type(value)) or verbatim("null")

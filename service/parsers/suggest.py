@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from service.language import Message, msg
+
 MAX_NAME = 80
 """Longest name compared: difflib's time grows with the square of the length, and names come from uploads."""
 
@@ -18,7 +20,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[near[0]] if near else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` Did you mean "X"?` to append to a sentence; empty if nothing is near."""
+def did_you_mean(name: str, known: Iterable[str]) -> Message | None:
+    """`Did you mean "X"?` to follow a sentence; None if nothing is near."""
     near = closest(name, known)
-    return f' Did you mean "{near}"?' if near else ""
+    return msg('Did you mean "{name}"?', name=near) if near else None

@@ -27,10 +27,15 @@ from service.tree import Danger, Model, ModelInfo, Weight
 FORMAT = Format(
     id="keras_h5",
     framework="keras",
-    title="Keras legacy HDF5 (model.h5)",
+    title=msg("Keras legacy HDF5 (model.h5)"),
     extensions=(".h5", ".hdf5", ".keras"),
-    reads="Layers, graph and configuration; every weight's name, shape and type; optimizer variables. From headers.",
-    leaves="Weight values; in files with weights alone: classes and trainability, which they do not record.",
+    reads=msg(
+        "Layers, graph and configuration; every weight's name, shape and type; optimizer variables. From headers."
+    ),
+    leaves=msg(
+        "Weight values, unless statistics or a comparison of values ask for them; in files with weights alone: classes "
+        "and trainability, which they do not record."
+    ),
     priority=40,
 )
 

@@ -16,11 +16,13 @@ from service.readers import spec_json
 FORMAT = Format(
     id="keras_json",
     framework="keras",
-    title="Keras architecture JSON",
+    title=msg("Keras architecture JSON"),
     extensions=(".json",),
-    reads="Sequential and functional models as model.to_json() or get_config() of Keras 1, 2 and 3 write them, nested "
-    "and shared layers too: every layer's weights and shapes as Keras itself builds them, without allocating any.",
-    leaves="Values of weights, which it does not hold. Custom layers and Lambdas are named, not built.",
+    reads=msg(
+        "Sequential and functional models as model.to_json() or get_config() of Keras 1, 2 and 3 write them, nested "
+        "and shared layers too: every layer's weights and shapes as Keras itself builds them, without allocating any."
+    ),
+    leaves=msg("Values of weights, which it does not hold. Custom layers and Lambdas are named, not built."),
     priority=40,
 )
 

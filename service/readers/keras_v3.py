@@ -27,10 +27,15 @@ from service.tree import Danger, Model, ModelInfo
 FORMAT = Format(
     id="keras_v3",
     framework="keras",
-    title="Keras 3 model (.keras)",
+    title=msg("Keras 3 model (.keras)"),
     extensions=(".keras",),
-    reads="Layers, graph, shapes and configuration; every weight's shape and type; optimizer variables. From headers.",
-    leaves="Weight values; the vocabularies and other assets, which are listed by name.",
+    reads=msg(
+        "Layers, graph, shapes and configuration; every weight's shape and type; optimizer variables. From headers."
+    ),
+    leaves=msg(
+        "Weight values, unless statistics or a comparison of values ask for them; the vocabularies and other assets, "
+        "which are listed by name."
+    ),
     priority=30,
 )
 

@@ -20,10 +20,13 @@ from service.tree import Model, ModelInfo
 FORMAT = Format(
     id="keras_weights_h5",
     framework="keras",
-    title="Keras 3 weights (model.weights.h5)",
+    title=msg("Keras 3 weights (model.weights.h5)"),
     extensions=(".weights.h5", ".weights.json"),
-    reads="Every variable's place in the object tree, shape and type; optimizer variables; from headers only.",
-    leaves="What the file does not record: classes (concluded from names), trainability, the graph.",
+    reads=msg("Every variable's place in the object tree, shape and type; optimizer variables; from headers only."),
+    leaves=msg(
+        "Weight values, unless statistics or a comparison of values ask for them; what the file does not record: "
+        "classes (concluded from names), trainability, the graph."
+    ),
     priority=41,
 )
 

@@ -15,10 +15,12 @@ from service.readers import spec_json
 FORMAT = Format(
     id="layer_list",
     framework="keras or torch",
-    title="Layer list (JSON)",
+    title=msg("Layer list (JSON)"),
     extensions=(".json",),
-    reads="A list of the framework's own layers with its own arguments, as a chain or a graph; see docs/spec.md. "
-    "Weights and output shapes come from the framework, without allocating any.",
+    reads=msg(
+        "A list of the framework's own layers with its own arguments, as a chain or a graph; see docs/spec.md. "
+        "Weights and output shapes come from the framework, without allocating any."
+    ),
     priority=41,
 )
 

@@ -26,7 +26,7 @@ from service.catalog.torch_weights import Place, Weigher
 from service.config import Limits
 from service.errors import InputError, MalformedFile
 from service.formats import Format, Upload
-from service.language import msg
+from service.language import Message, msg
 from service.parsers.json_text import parse_object
 from service.parsers.pickle_opcodes import run
 from service.parsers.zip import ZipArchive, is_zip, open_zip
@@ -37,10 +37,13 @@ from service.tree import Danger, Model, ModelInfo, Shape
 FORMAT = Format(
     id="torch_export",
     framework="torch",
-    title="PyTorch exported program (torch.export)",
+    title=msg("PyTorch exported program (torch.export)"),
     extensions=(".pt2",),
-    reads="layers, classes, parameters and buffers, requires_grad, ties, output shapes and edges from the graph",
-    leaves="the weights' values; compiled code (AOTInductor), which is only listed",
+    reads=msg("layers, classes, parameters and buffers, requires_grad, ties, output shapes and edges from the graph"),
+    leaves=msg(
+        "the weights' values, unless statistics or a comparison of values ask for them; compiled code (AOTInductor), "
+        "which is only listed"
+    ),
     priority=40,
 )
 
@@ -222,7 +225,7 @@ def _tensor(stored: Mapping[str, Any], storage: Storage, meta: Mapping[str, Any]
         return view(storage, start if start is not None else 0, shape, steps, requires_grad=flag, dtype=dtype)
     except ValueError as error:
         raise MalformedFile(
-            msg("A weight's description cannot be: {error}.", error=error), member=text(str(storage.key))
+            msg("A weight's description cannot be: {error}.", error=Message(str(error))), member=text(str(storage.key))
         ) from None
 
 

@@ -17,10 +17,10 @@ from service.tree import Danger, Model, ModelInfo
 FORMAT = Format(
     id="torch_legacy",
     framework="torch",
-    title="PyTorch file (torch.save before 1.6)",
+    title=msg("PyTorch file (torch.save before 1.6)"),
     extensions=(".pt", ".pth", ".bin", ".tar", ".t7"),
-    reads="state_dicts, training checkpoints and whole pickled modules, as the zip format of later versions",
-    leaves="the weights' values",
+    reads=msg("state_dicts, training checkpoints and whole pickled modules, as the zip format of later versions"),
+    leaves=msg("the weights' values, unless statistics or a comparison of values ask for them"),
     priority=60,
 )
 

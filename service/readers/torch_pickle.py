@@ -26,10 +26,10 @@ from service.tree import Danger, Model, ModelInfo
 FORMAT = Format(
     id="torch_pickle",
     framework="torch",
-    title="Plain Python pickle",
+    title=msg("Plain Python pickle"),
     extensions=(".pkl", ".pickle", ".bin"),
-    reads="what loading it would run; modules, state_dicts and NumPy arrays in it",
-    leaves="the weights' values and where they lie",
+    reads=msg("what loading it would run; modules, state_dicts and NumPy arrays in it"),
+    leaves=msg("the weights' values and where they lie"),
     priority=900,
 )
 

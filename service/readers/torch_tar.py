@@ -23,7 +23,7 @@ from service.catalog.torch_weights import Place, Weigher
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
 from service.formats import Format, Upload
-from service.language import msg
+from service.language import Message, msg
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Global, Persistent, Trace
 from service.parsers.tar import TarArchive, is_tar, open_tar
@@ -33,10 +33,10 @@ from service.tree import Danger, Model, ModelInfo
 FORMAT = Format(
     id="torch_tar",
     framework="torch",
-    title="PyTorch file (tar, before 0.1.10)",
+    title=msg("PyTorch file (tar, before 0.1.10)"),
     extensions=(".pt", ".pth", ".t7", ".tar"),
-    reads="state_dicts, training checkpoints and whole pickled modules, as the later formats",
-    leaves="the weights' values",
+    reads=msg("state_dicts, training checkpoints and whole pickled modules, as the later formats"),
+    leaves=msg("the weights' values, unless statistics or a comparison of values ask for them"),
     priority=55,
 )
 
@@ -186,7 +186,9 @@ def _tensor(source: Source, offset: int, storage: Storage) -> tuple[Tensor, int]
     try:
         made = view(storage, numbers[-1], numbers[:rank], numbers[rank:-1], requires_grad=None)
     except ValueError as error:
-        raise MalformedFile(msg("A tensor's description cannot be: {error}.", error=error), offset=offset) from None
+        raise MalformedFile(
+            msg("A tensor's description cannot be: {error}.", error=Message(str(error))), offset=offset
+        ) from None
     return made, offset + 16 * rank + 16
 
 

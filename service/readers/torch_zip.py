@@ -21,10 +21,13 @@ from service.tree import Danger, Model, ModelInfo
 FORMAT = Format(
     id="torch_zip",
     framework="torch",
-    title="PyTorch file (torch.save, 1.6 and later)",
+    title=msg("PyTorch file (torch.save, 1.6 and later)"),
     extensions=(".pt", ".pth", ".bin", ".ckpt", ".pkl"),
-    reads="state_dicts, training checkpoints and whole pickled modules: layers, weights, who learns, ties, config",
-    leaves="the weights' values; shapes of activations, which such a file does not hold",
+    reads=msg("state_dicts, training checkpoints and whole pickled modules: layers, weights, who learns, ties, config"),
+    leaves=msg(
+        "the weights' values, unless statistics or a comparison of values ask for them; shapes of activations, which "
+        "such a file does not hold"
+    ),
     priority=50,
 )
 

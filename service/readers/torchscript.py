@@ -30,10 +30,12 @@ from service.tree import Danger, Layer, Model, ModelInfo
 FORMAT = Format(
     id="torchscript",
     framework="torch",
-    title="TorchScript (torch.jit.save, PyTorch Mobile)",
+    title=msg("TorchScript (torch.jit.save, PyTorch Mobile)"),
     extensions=(".pt", ".pth", ".ptl", ".zip"),
-    reads="module tree, classes, parameters and buffers, requires_grad, constants of frozen models",
-    leaves="the weights' values; the graph inside the methods",
+    reads=msg("module tree, classes, parameters and buffers, requires_grad, constants of frozen models"),
+    leaves=msg(
+        "the weights' values, unless statistics or a comparison of values ask for them; the graph inside the methods"
+    ),
     priority=45,
 )
 

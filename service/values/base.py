@@ -89,7 +89,7 @@ class WeightValues:
         self.count = math.prod(stored.shape)
 
     def chunks(self) -> Iterator[Array]:
-        """All codes in C order, flat, at most 1 MiB each; `element.decode` makes them numbers.
+        """All codes in C order, flat and contiguous, at most 1 MiB each; `element.decode` makes them numbers.
 
         Raises:
             InputError: As `Stored.box`. LimitExceeded: more bytes than one analysis may look at.
@@ -99,7 +99,7 @@ class WeightValues:
         for start, stop in self.boxes():
             flat = self.stored.box(start, stop).reshape(-1)
             for first in range(0, flat.size, size):
-                yield flat[first : first + size]
+                yield np.ascontiguousarray(flat[first : first + size])
 
     def boxes(self) -> Iterator[tuple[Index, Index]]:
         """Boxes that cover the array once, in C order, sized for how it is stored."""

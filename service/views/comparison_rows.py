@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
+from functools import reduce
 
 import msgspec
 
 from service.basis import Frozen
 from service.comparisons import Cause, Comparison, Difference, HyperParameter, LayerPair, Problem, Side, WeightPair
-from service.language import msg
+from service.language import msg, sentences, verbatim
 from service.translation import Say
 
 MAX_LINES = 200
@@ -153,7 +154,13 @@ def layer_cells(fold: Fold, say: Say) -> tuple[str, ...]:
     """A row under `LAYER_HEADINGS`."""
     pair = fold.first
     status = f"{say(STATUSES[pair.status])}{f' × {fold.count:,}' if fold.count > 1 else ''}"
-    return status, pair.kind, path_text(pair.left), path_text(pair.right), " ".join(details(pair, say))
+    return (
+        status,
+        pair.kind,
+        path_text(pair.left),
+        path_text(pair.right),
+        say(sentences(*map(verbatim, details(pair, say)))),
+    )
 
 
 def path_text(path: str | None) -> str:
@@ -180,7 +187,9 @@ def _weight(weight: WeightPair, say: Say) -> str:
         parts.append(say(weight.transform.text))
     if weight.difference is not None:
         parts.append(difference_text(weight.difference, say))
-    return "; ".join(part.rstrip(".。") for part in [*parts, *(say(note) for note in weight.notes)]) + "."
+    told = [part.rstrip(".。") for part in [*parts, *(say(note) for note in weight.notes)]]
+    both = reduce(lambda one, other: say(msg("{one}; {other}", one=one, other=other)), told)
+    return say(msg("{sentence}.", sentence=both))
 
 
 def weight_names(weight: WeightPair) -> str:
@@ -193,12 +202,16 @@ def difference_text(found: Difference, say: Say) -> str:
     """The verdict on the values, and by how much they differ."""
     said = say(_VERDICTS[found.verdict])
     if found.reason is not None:
-        return f"{said} ({say(found.reason)})"
+        return _in_brackets(said, say(found.reason).rstrip(".。"), say)
     if found.verdict == "equal":
         return said
     figures = (("max |Δ|", found.max_absolute), ("max |Δ|/|x|", found.max_relative), ("cos", found.cosine))
     shown = [f"{label} {value:.3g}" for label, value in figures if value is not None]
-    return f"{said} ({', '.join(shown)})" if shown else said
+    return _in_brackets(said, ", ".join(shown), say) if shown else said
+
+
+def _in_brackets(said: str, more: str, say: Say) -> str:
+    return say(msg("{said} ({more})", said=said, more=more))
 
 
 def verdict_text(comparison: Comparison, say: Say) -> str | None:

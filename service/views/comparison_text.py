@@ -10,6 +10,7 @@ from service.language import Message
 from service.translation import Say
 from service.views import comparison_rows as rows
 from service.views.escape import terminal
+from service.views.rows import headed
 
 _MAX_WIDTH = 48
 """Widest column but the last."""
@@ -38,13 +39,13 @@ def _lines(comparison: Comparison, say: Say) -> Iterator[str]:
     yield from _section(rows.LAYERS, rows.LAYER_HEADINGS, layers, say)
     yield from ("", rows.equal_layers(comparison, folds, say))
     if comparison.notes:
-        yield from ("", f"{say(rows.NOTES)}:", *(f"  {terminal(say(note))}" for note in comparison.notes))
+        yield from ("", headed(rows.NOTES, say), *(f"  {terminal(say(note))}" for note in comparison.notes))
 
 
 def _section(heading: Message, headings: Sequence[Message], lines: list[tuple[str, ...]], say: Say) -> Iterator[str]:
     if lines:
         yield ""
-        yield f"{say(heading)}:"
+        yield headed(heading, say)
         yield from _table(headings, lines[: rows.MAX_LINES], say)
     if len(lines) > rows.MAX_LINES:
         yield rows.left_out(len(lines) - rows.MAX_LINES, say)

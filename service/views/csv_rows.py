@@ -6,9 +6,11 @@ import csv
 import io
 from collections.abc import Iterator
 
+from service.measured import WeightStatistics
 from service.translation import Say
 from service.tree import Layer, Report, Weight
 from service.views.escape import cell
+from service.views.values import infinite
 
 COLUMNS = (
     "layer_path",
@@ -25,7 +27,16 @@ COLUMNS = (
     "trainable_source",
     "tied_to",
     "stored_as",
+    "min",
+    "max",
+    "mean",
+    "std",
+    "l2",
+    "zeros",
+    "nan",
+    "inf",
 )
+"""What is measured stands at the end, and is empty where values were not looked at."""
 
 
 def render(report: Report, say: Say) -> str:  # noqa: ARG001 - every view is called alike; columns have stable names
@@ -64,8 +75,16 @@ def _weight_cells(weight: Weight) -> list[str]:
         weight.trainable_source,
         cell(weight.tied_to or ""),
         cell(weight.stored_as or ""),
+        *_measured(weight.statistics),
     ]
 
 
-def _number(value: int | None) -> str:
+def _measured(seen: WeightStatistics | None) -> list[str]:
+    if seen is None:
+        return [""] * 8
+    figures = (seen.min, seen.max, seen.mean, seen.std, seen.l2, seen.zeros, seen.nan, infinite(seen))
+    return [_number(value) for value in figures]
+
+
+def _number(value: float | None) -> str:
     return "" if value is None else str(value)

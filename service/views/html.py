@@ -13,15 +13,18 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from service.basis import Frozen
+from service.enrich.kinds.titles import TITLES
 from service.language import Message, msg
 from service.translation import Say
-from service.tree import Layer, Report
-from service.views import rows
+from service.tree import Layer, Report, Weight
+from service.views import costs, rows, values
 from service.views.diagram.svg import svg
 from service.views.escape import terminal
 
 MAX_LAYERS = 2000
 """Most layers on the page; the JSON holds all."""
+MAX_WEIGHTS = 100
+"""Most weights of one layer on the page."""
 MAX_DEPTH = 30
 """Deeper layers stand beside one another: a page nests no further."""
 _MAX_BARS = 12
@@ -36,10 +39,13 @@ class Bar(Frozen, frozen=True, kw_only=True):
 
 
 class Node(Frozen, frozen=True, kw_only=True):
-    """A layer and those within it, as the tree shows them."""
+    """A layer and those within it, as the tree shows them; `left_out` of its weights are not on the page."""
 
     layer: Layer
     params: str
+    weights: tuple[Weight, ...]
+    left_out: int
+    measured: bool
     inner: list[Node]
 
 
@@ -52,7 +58,8 @@ def render(report: Report, say: Say) -> str:
         t=lambda template, **args: say(msg(template, **args)),
         title=rows.title(report),
         totals=rows.total_lines(report, say),
-        costs=rows.cost_lines(report, say),
+        details=costs.details(report, say),
+        doubts=costs.partial_lines(report, say),
         charts=list(_charts(report, say)),
         diagram=_data_address(svg(report, say)),
         blocks=list(rows.block_lines(report)),
@@ -61,7 +68,8 @@ def render(report: Report, say: Say) -> str:
         findings=list(rows.finding_lines(report, say)),
         notes=rows.note_lines(report, say),
         rows=rows,
-        where=terminal,
+        costs=costs,
+        values=values,
     )  # fmt: skip
 
 
@@ -89,7 +97,7 @@ def _tree(layers: Iterable[Layer], framework: str) -> list[Node]:
     depths: dict[str, int] = {}
     homes: dict[str, list[Node]] = {}
     for layer in layers:
-        node = Node(layer=layer, params=rows.count_text(rows.layer_count(layer, framework)), inner=[])
+        node = _node(layer, framework)
         depth = depths.get(layer.parent or "", -1) + 1
         home = homes.get(layer.parent or "", top)
         home.append(node)
@@ -98,16 +106,31 @@ def _tree(layers: Iterable[Layer], framework: str) -> list[Node]:
     return top
 
 
+def _node(layer: Layer, framework: str) -> Node:
+    shown = layer.weights[:MAX_WEIGHTS]
+    return Node(
+        layer=layer,
+        params=rows.count_text(rows.layer_count(layer, framework)),
+        weights=shown,
+        left_out=len(layer.weights) - len(shown),
+        measured=any(weight.statistics is not None for weight in shown),
+        inner=[],
+    )
+
+
 def _charts(report: Report, say: Say) -> Iterator[tuple[str, list[Bar]]]:
-    """Where the parameters are: by layer, by kind, and the bytes by dtype."""
+    """Where the parameters and the work are: by layer, by kind, and the bytes by dtype."""
     framework = report.model.framework
     by_layer: Counter[str] = Counter()
     by_kind: Counter[str] = Counter()
+    macs: Counter[str] = Counter()
     for layer in report.layers:
         count = rows.layer_count(layer, framework) or 0
         by_layer[layer.path] += count
-        by_kind[layer.kind] += count
+        by_kind[say(Message(TITLES.get(layer.kind, layer.kind)))] += count
+        macs[layer.path] += costs.total_macs(layer)
     yield say(msg("Parameters by layer")), _bars(by_layer, rows.count_text, say)
+    yield say(msg("MACs by layer")), _bars(macs, rows.count_text, say)
     yield say(msg("Parameters by kind of layer")), _bars(by_kind, rows.count_text, say)
     yield say(msg("Bytes by dtype")), _bars(Counter(report.totals.bytes.by_dtype), rows.bytes_text, say)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from service.language import Message, msg
 from service.translation import Say
 from service.tree import Layer, Report
-from service.views import rows
+from service.views import costs, rows, values
 from service.views.escape import markdown
 
 _FOLD_ABOVE = 40
@@ -30,27 +30,35 @@ def _document(report: Report, say: Say) -> Iterator[str]:
     yield from _list(rows.DANGERS, _dangers(report, say), say)
     yield from _blocks(report, say)
     yield from _layers(report, say)
+    yield from _values(report, say)
     yield from _list(rows.NOTES, (markdown(note) for note in rows.note_lines(report, say)), say)
 
 
 def _costs(report: Report, say: Say) -> Iterator[str]:
-    lines = rows.cost_lines(report, say)
+    lines = costs.lines(report, say)
     if lines:
         yield from _table((rows.COST, msg("Value")), lines, say)
+    doubts = (
+        rows.labelled(markdown(labels), markdown(reason), say) for labels, reason in costs.partial_lines(report, say)
+    )
+    yield from _list(costs.PARTIAL, doubts, say)
 
 
 def _findings(report: Report, say: Say) -> Iterator[str]:
     for finding, text in rows.finding_lines(report, say):
-        yield (
-            markdown(text)
-            if finding is None
-            else f"**{finding.severity}** {markdown(finding.path or '')} {markdown(text)}"
-        )
+        if finding is None:
+            yield markdown(text)
+        else:
+            yield _graded(finding.severity, rows.place_text(finding, text), text, say)
 
 
 def _dangers(report: Report, say: Say) -> Iterator[str]:
     for danger in report.security:
-        yield f"**{danger.severity}** {markdown(say(danger.what))} {markdown(danger.path or danger.member or '')}"
+        yield _graded(danger.severity, danger.path or danger.member or "", say(danger.what), say)
+
+
+def _graded(severity: str, place: str, text: str, say: Say) -> str:
+    return " ".join(filter(None, (f"**{rows.severity_text(severity, say)}**", markdown(place), markdown(text))))
 
 
 def _blocks(report: Report, say: Say) -> Iterator[str]:
@@ -70,15 +78,39 @@ def _blocks(report: Report, say: Say) -> Iterator[str]:
 
 
 def _layers(report: Report, say: Say) -> Iterator[str]:
-    folded = len(report.layers) > _FOLD_ABOVE
-    yield f"## {say(rows.LAYERS)}"
-    yield ""
-    if folded:
-        yield f"<details><summary>{say(msg('{count} layers', count=len(report.layers)))}</summary>"
-        yield ""
     headings = (msg("Layer"), msg("Type"), msg("Output shape"), msg("Params"), msg("Weights"), msg("Why"))
-    yield from _table(headings, (_layer(layer, report.model.framework, say) for layer in report.layers), say)
-    if folded:
+    table = _table(headings, (_layer(layer, report.model.framework, say) for layer in report.layers), say)
+    size = len(report.layers)
+    yield from _folded(rows.LAYERS, msg("{count} layers", count=size), size > _FOLD_ABOVE, table, say)
+
+
+def _values(report: Report, say: Say) -> Iterator[str]:
+    found = list(values.lines(report))
+    shown = found[: values.MAX_LINES]
+    table = _table(values.HEADINGS, (_measured(line, say) for line in shown), say)
+    if found:
+        size = msg("{count} weights", count=len(found))
+        yield from _folded(values.VALUES, size, len(shown) > _FOLD_ABOVE, table, say)
+    if len(found) > len(shown):
+        yield say(values.left_out(len(found) - len(shown)))
+        yield ""
+
+
+def _measured(line: values.Line, say: Say) -> tuple[str, ...]:
+    if line.reason is None:
+        return (markdown(line.name), *map(markdown, line.cells))
+    return (markdown(line.name), markdown(say(line.reason)), *[""] * (len(line.cells) - 1))
+
+
+def _folded(heading: Message, size: Message, fold: bool, lines: Iterable[str], say: Say) -> Iterator[str]:
+    """A section, folded away if it is long: what `size` says is what stays to be seen."""
+    yield f"## {say(heading)}"
+    yield ""
+    if fold:
+        yield f"<details><summary>{say(size)}</summary>"
+        yield ""
+    yield from lines
+    if fold:
         yield "</details>"
         yield ""
 

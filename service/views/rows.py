@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from service.costs import Quantity
-from service.language import Message, msg, msgn
+from service.language import Message, mark, msg, msgn, sentences
 from service.translation import Say
 from service.tree import Block, Finding, Layer, Report, Shape, Weight
 
@@ -94,7 +95,7 @@ def title(report: Report) -> str:
     model = report.model
     version = f" {model.framework_version}" if model.framework_version else ""
     name = model.name or model.type or "model"
-    return f"{name} ({model.format}, {model.framework.capitalize()}{version})"
+    return f"{name} ({model.format}, {FRAMEWORKS.get(model.framework, model.framework)}{version})"
 
 
 def total_lines(report: Report, say: Say) -> list[tuple[str, str]]:
@@ -115,21 +116,6 @@ def total_lines(report: Report, say: Say) -> list[tuple[str, str]]:
     return [(say(label), value) for label, value in lines if value != "0" or label is first]
 
 
-def cost_lines(report: Report, say: Say) -> list[tuple[str, str]]:
-    """What one call costs, and the memory to serve and to train; nothing where nothing is known."""
-    if report.cost is None:
-        return []
-    cost = report.cost
-    lines = [
-        (say(msg("MACs (batch of {batch})", batch=cost.batch)), quantity_text(cost.macs, say)),
-        (say(msg("FLOPs")), quantity_text(cost.flops, say)),
-        (say(msg("Activations, bytes")), quantity_text(cost.activation_bytes, say, count=bytes_text)),
-    ]
-    memory = [(say(item.title), quantity_text(item.bytes, say, count=bytes_text)) for item in cost.memory]
-    return [line for line, value in zip(lines, (cost.macs, cost.flops, cost.activation_bytes), strict=True)
-            if value.value is not None] + memory  # fmt: skip
-
-
 def quantity_text(found: Quantity, say: Say, count: CountText = count_text) -> str:
     """A number, with the mark `≥`-like word where it is partial; why there is none, where there is none."""
     if found.status == "partial" and found.value is not None:
@@ -139,7 +125,29 @@ def quantity_text(found: Quantity, say: Say, count: CountText = count_text) -> s
 
 def finding_text(finding: Finding, say: Say) -> str:
     """What was found, why it matters and what to do."""
-    return " ".join(say(part) for part in (finding.what, finding.why, finding.action) if part is not None)
+    return say(sentences(finding.what, finding.why, finding.action))
+
+
+def place_text(finding: Finding, text: str) -> str:
+    """Where it was found, unless the text names it."""
+    path = finding.path or ""
+    named = re.search(rf"(?<![\w./]){re.escape(path)}(?![\w/]|\.\w)", text)
+    return "" if named else path
+
+
+def severity_text(severity: str, say: Say) -> str:
+    """The word for how bad it is."""
+    return say(Message(SEVERITIES[severity]))
+
+
+def labelled(label: str, text: str, say: Say) -> str:
+    """What something is, then it."""
+    return say(msg("{label}: {text}", label=label, text=text))
+
+
+def headed(heading: Message, say: Say) -> str:
+    """The line above a section of plain text."""
+    return say(msg("{heading}:", heading=heading))
 
 
 def finding_lines(report: Report, say: Say) -> Iterator[tuple[Finding | None, str]]:
@@ -196,6 +204,14 @@ def block_name(block: Block) -> str:
     return f"{block.name} × {block.repeats}" if block.repeats > 1 else block.name
 
 
+FRAMEWORKS = {"keras": "Keras", "torch": "PyTorch"}
+SEVERITIES = {
+    "critical": mark("critical"),
+    "high": mark("high"),
+    "medium": mark("medium"),
+    "low": mark("low"),
+    "info": mark("info"),
+}
 TOTALS = msg("Totals")
 DANGERS = msg("Could run code or reach outside the file")
 FINDINGS = msg("Findings")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from service.language import Message, msg
 from service.translation import Say
 from service.tree import Layer, Report
-from service.views import rows
+from service.views import costs, rows, values
 from service.views.escape import terminal
 
 _MAX_WIDTHS = (48, 28, 16, 500)
@@ -38,7 +38,7 @@ def render(report: Report, say: Say) -> str:
 def _blocks(report: Report, say: Say) -> Iterator[str]:
     if len(report.layers) <= _FOLD_ABOVE or not report.blocks:
         return
-    yield f"{say(rows.BLOCKS)}:"
+    yield rows.headed(rows.BLOCKS, say)
     for level, block in rows.block_lines(report):
         name = f"{'  ' * level}{terminal(rows.block_name(block))}"
         yield f"  {_fit(name, 48)}  {rows.count_text(block.parameters).rjust(14)}  {terminal(say(block.title))}"
@@ -79,19 +79,56 @@ def _fit(text: str, width: int) -> str:
 def _below(report: Report, say: Say) -> Iterator[str]:
     totals = rows.total_lines(report, say)
     yield from _columns(totals)
-    yield from _section(rows.COST, _columns(rows.cost_lines(report, say)), say)
-    counted = (f"{tool.tool} {tool.label}: {rows.count_text(tool.value)}" for tool in report.counted_as)
+    yield from _section(rows.COST, _columns(costs.lines(report, say)), say)
+    doubts = (rows.labelled(labels, reason, say) for labels, reason in costs.partial_lines(report, say))
+    yield from _section(costs.PARTIAL, doubts, say)
+    counted = (
+        rows.labelled(f"{tool.tool} {tool.label}", rows.count_text(tool.value), say) for tool in report.counted_as
+    )
     yield from _section(rows.COUNTED_AS, counted, say)
     dangers = (
-        f"{danger.severity}: {say(danger.what)}{_where(danger.path or danger.member)}" for danger in report.security
+        rows.labelled(rows.severity_text(danger.severity, say), say(danger.what), say)
+        + _where(danger.path or danger.member)
+        for danger in report.security
     )
     yield from _section(rows.DANGERS, dangers, say)
     findings = (
-        text if finding is None else f"{finding.severity}: {text}{_where(finding.path)}"
+        text
+        if finding is None
+        else rows.labelled(rows.severity_text(finding.severity, say), text, say)
+        + _where(rows.place_text(finding, text))
         for finding, text in rows.finding_lines(report, say)
     )
     yield from _section(rows.FINDINGS, findings, say)
+    yield from _section(values.VALUES, _values(report, say), say)
     yield from _section(rows.NOTES, rows.note_lines(report, say), say)
+
+
+def _values(report: Report, say: Say) -> list[str]:
+    """A table of the weights that were measured: figures right of their names, each column as wide as it needs."""
+    found = list(values.lines(report))
+    if not found:
+        return []
+    shown = found[: values.MAX_LINES]
+    table = [tuple(say(heading) for heading in values.HEADINGS), *(_measured(line) for line in shown)]
+    widths = [max(_width(line[column]) for line in table) for column in range(len(values.HEADINGS))]
+    widths[0] = min(widths[0], _MAX_WIDTHS[0])
+    lines = [_figures(cells, widths) for cells in table]
+    for index, line in enumerate(shown, start=1):
+        if line.reason is not None:
+            lines[index] = f"{_fit(table[index][0], widths[0])}  {say(line.reason)}"
+    more = len(found) - len(shown)
+    return [*lines, say(values.left_out(more))] if more else lines
+
+
+def _measured(line: values.Line) -> tuple[str, ...]:
+    """The cells of a line; where a reason stands in their place, they take no room."""
+    return (terminal(line.name), *(line.cells if line.reason is None else [""] * len(line.cells)))
+
+
+def _figures(cells: tuple[str, ...], widths: list[int]) -> str:
+    padded = (" " * (width - _width(text)) + text for text, width in zip(cells[1:], widths[1:], strict=True))
+    return "  ".join([_fit(cells[0], widths[0]), *padded])
 
 
 def _columns(lines: list[tuple[str, str]]) -> Iterator[str]:
@@ -107,5 +144,5 @@ def _section(heading: Message, lines: Iterable[str], say: Say) -> Iterator[str]:
     found = [terminal(line) for line in lines]
     if found:
         yield ""
-        yield f"{say(heading)}:"
+        yield rows.headed(heading, say)
         yield from (f"  {line}" for line in found)

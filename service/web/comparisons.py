@@ -55,7 +55,9 @@ def _of_ids(parts: Services, query: Mapping[str, Any]) -> ComparisonJob:
     try:
         sent = msgspec.json.decode(b"".join(pieces(request, parts.settings, MAX_BODY)))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise RequestError(msg("The body is not valid JSON: {reason}", reason=str(error)[:200])) from None
+        raise RequestError(
+            msg("The body is not valid JSON: {reason}", reason=str(error)[:200]), pointer=failures.BODY
+        ) from None
     body = CompareBody().load(sent)
     return _add(parts, body["left"], body["right"], values=body.get("values", query.get("values", False)))
 

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 from marshmallow import ValidationError
+from marshmallow.exceptions import SCHEMA
 from werkzeug.exceptions import HTTPException
 
 from service.errors import ErrorInfo, NotFound, RequestError, UnknownFormat, UploadStalled, WeighbridgeError
@@ -18,10 +19,16 @@ from service.web.languages import language
 from service.web.problems import CONTENT_TYPE, code_of, encode, problem
 
 DETAILS = {
+    400: msg("The request cannot be understood."),
     404: msg("There is nothing at this address."),
     405: msg("What is at this address does not take this method."),
+    406: msg("What is at this address cannot be made in any form that the client takes."),
+    413: msg("The body is larger than the service takes."),
+    415: msg("A body of this type is not taken."),
 }
 """What HTTP itself says, as our own sentences."""
+BODY = "body"
+"""Where a mistake is that is none of one field."""
 RETRY_AFTER = {408: "1", 429: "1", 503: "2", 507: "60"}
 
 log = structlog.get_logger("weighbridge.web")
@@ -78,7 +85,8 @@ def _known(error: WeighbridgeError) -> Response:
 
 
 def _invalid(error: ValidationError) -> Response:
-    found = error.messages if isinstance(error.messages, dict) else {"body": error.messages}
+    found = error.messages if isinstance(error.messages, dict) else {BODY: error.messages}
+    found = {BODY if name == SCHEMA else name: reasons for name, reasons in found.items()}
     field, reasons = next(iter(found.items()))
     said = reasons if isinstance(reasons, list) else [reasons]
     return answer(
@@ -99,7 +107,7 @@ def _http(error: HTTPException) -> Response:
     made = error.get_response()
     if error.code is None or error.code < 400:
         return Response(made.get_data(), made.status_code, headers=list(made.headers))
-    detail = DETAILS.get(error.code) or verbatim(error.description or "")
+    detail = DETAILS.get(error.code) or msg("The request was refused (HTTP {status}).", status=str(error.code))
     response = answer(ErrorInfo(code=code_of(error.code), detail=detail), status=error.code)
     for name in ("Allow", "Retry-After"):
         if name in made.headers:

@@ -64,11 +64,16 @@ def _document(found: Analysis, shown: Shown) -> dict[str, Any]:
 
 
 def _no_layer(kept: StoredReport, path: str) -> NotFound:
+    hint = msg("The report lists all layers with their paths.")
+    if path == ITSELF:
+        return NotFound(msg("The model holds no weights outside its layers."), hint=hint)
     close = near(path, paths(kept))
     if not close:
-        return NotFound(msg("The model has no layer {path}.", path=path[:MAX_NAME]))
+        return NotFound(msg("The model has no layer {path}.", path=path[:MAX_NAME]), hint=hint)
     return NotFound(
-        msg("The model has no layer {path}. Near it: {near}.", path=path[:MAX_NAME], near=tuple(close)), near=close
+        msg("The model has no layer {path}. Near it: {near}.", path=path[:MAX_NAME], near=tuple(close)),
+        hint=hint,
+        near=close,
     )
 
 

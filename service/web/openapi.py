@@ -39,6 +39,7 @@ from schemas.requests import (
 from service.jobs.analysis import VERSION
 from service.presentation import COMPARISON_VIEWS, REPORT_VIEWS, View
 from service.translation import LANGUAGES
+from service.web import examples
 from service.web.problems import CONTENT_TYPE, STATUSES
 
 DESCRIPTION = (
@@ -103,7 +104,9 @@ def _paths() -> dict[str, dict[str, Operation]]:
 
 def _operation(name: str, summary: str, tag: str, **rest: Any) -> Operation:
     parameters = [*rest.pop("parameters", ()), LANGUAGE, REQUEST_ID]
-    rest["responses"]["default"] = _problem("Any other failure; " + ", ".join(sorted(STATUSES)) + " are the codes.")
+    failure = _problem("Any other failure; " + ", ".join(sorted(STATUSES)) + " are the codes.")
+    failure["content"][CONTENT_TYPE]["example"] = examples.PROBLEM
+    rest["responses"]["default"] = failure
     return {"operationId": name, "summary": summary, "tags": [tag], "parameters": parameters, **rest}
 
 
@@ -166,7 +169,10 @@ def _uploads() -> dict[str, Any]:
     return {
         "multipart/form-data": {"schema": _form("file")},
         "application/octet-stream": BINARY,
-        "application/json": {"schema": {"type": "object", "description": "A Keras architecture or a layer-list spec."}},
+        "application/json": {
+            "schema": {"type": "object", "description": "A Keras architecture or a layer-list spec."},
+            "examples": examples.SPECS,
+        },
     }
 
 
@@ -293,7 +299,7 @@ def _compare() -> Operation:
             "required": True,
             "description": "Two ids; or a form with the files of each side in fields `left` and `right`.",
             "content": {
-                "application/json": {"schema": CompareBody},
+                "application/json": {"schema": CompareBody, "examples": examples.COMPARISON},
                 "multipart/form-data": {"schema": _form("left", "right", values=values)},
             },
         },

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from service.errors import ErrorInfo
-from service.language import Message, verbatim
+from service.language import Message, from_data, verbatim
 from service.translation import DEFAULT, Say, encoder, speaker
 from service.web.titles import TITLES
 
@@ -121,8 +121,26 @@ def problem(
         "pointer": info.pointer,
         "hint": info.hint,
     }
-    extra = {name: value for name, value in info.extra.items() if name not in RESERVED}
+    extra = {name: _fact(name, value) for name, value in info.extra.items() if name not in RESERVED}
     return {name: value for name, value in known.items() if value is not None} | extra
+
+
+def _fact(name: str, value: Any) -> Any:
+    """One further fact of an error. What is for people was data while the error was stored: it is a message again."""
+    if name == "looks_like" and isinstance(value, str):
+        return Message(value)
+    if name == "files" and isinstance(value, dict):
+        return {file: _fact("looks_like", seen) for file, seen in value.items()}
+    if name == "errors" and isinstance(value, list):
+        return [each | {"detail": _message(each.get("detail"))} if isinstance(each, dict) else each for each in value]
+    return value
+
+
+def _message(data: Any) -> Any:
+    try:
+        return data if isinstance(data, Message) else from_data(Message, data)
+    except ValueError:
+        return data
 
 
 def encode(document: Any, language: str = DEFAULT) -> bytes:

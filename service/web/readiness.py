@@ -6,6 +6,7 @@ from typing import Any
 
 from service.config import Settings
 from service.sandbox.client import Sandbox
+from service.sandbox.kinds import starts_at_once
 from service.sandbox.state import KindState
 
 
@@ -18,8 +19,7 @@ def readiness(settings: Settings, sandbox: Sandbox) -> tuple[bool, dict[str, dic
 
 
 def _is_ready(kind: str, state: KindState, settings: Settings) -> bool:
-    needed = kind == "static" or (kind != "values" and settings.warm_frameworks and state.installed)
-    if not needed:
+    if not (starts_at_once(kind, settings) and (state.installed or kind == "static")):
         return True
     return state.warm and (settings.allow_unconfined or state.confined)
 

@@ -22,8 +22,8 @@ from service.presentation import Presenter
 from service.sandbox.client import Sandbox
 from service.web import metrics
 
-SLOT_PATIENCE_SECONDS = 0.05
-"""How long an upload waits for a slot: short bursts pass, a flood is told at once."""
+SLOT_PATIENCE_SECONDS = 5.0
+"""How long an upload waits for a slot, in a thread that is there for waiting: bursts pass, a flood is told at once."""
 
 
 class Slots:
@@ -35,13 +35,17 @@ class Slots:
 
     @contextmanager
     def uploading(self) -> Iterator[None]:
-        """Overloaded unless there is room for one more upload."""
-        if not self._uploads.acquire(timeout=SLOT_PATIENCE_SECONDS):
+        """Overloaded unless there is room for one more upload, at once or soon."""
+        if not (self._uploads.acquire(blocking=False) or self._acquired_soon()):
             raise Overloaded(msg("Too many uploads at once."), limit="max_concurrent_uploads")
         try:
             yield
         finally:
             self._uploads.release()
+
+    def _acquired_soon(self) -> bool:
+        with self.waiting() as granted:
+            return granted and self._uploads.acquire(timeout=SLOT_PATIENCE_SECONDS)
 
     @contextmanager
     def waiting(self) -> Iterator[bool]:
@@ -82,7 +86,7 @@ def assemble(settings: Settings, sandbox: Sandbox) -> Services:
     blobs = Blobs(settings.data_dir)
     blobs.prepare()
     database = open_database(settings)
-    engine = LocalEngine(settings, database, blobs, sandbox, metrics.observe_analysis)
+    engine = LocalEngine(settings, database, blobs, sandbox, metrics.observe_job)
     slots = Slots(settings.max_concurrent_uploads, settings.max_waiting)
     return Services(
         settings=settings,

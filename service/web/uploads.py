@@ -28,7 +28,7 @@ from service.errors import (
 from service.formats import HEAD_BYTES, REFUSED_AT_SIGHT, looks_like
 from service.jobs.blobs import Blobs, Incoming
 from service.jobs.records import Part
-from service.language import msg
+from service.language import Message, msg
 from service.registry import formats
 from service.web import names
 from service.web.body import announced_length, check_length, pieces
@@ -102,7 +102,8 @@ class Receiver:
             self._multipart(options.get("boundary", ""), Form(ONE_MODEL))
         elif kind.startswith("multipart/"):
             raise UnsupportedMediaType(
-                msg("A body of type {type} is not taken; multipart/form-data is.", type=kind[:80])
+                msg("A body of type {type} is not taken; multipart/form-data is.", type=kind[:80]),
+                pointer="Content-Type",
             )
         elif kind == "application/json":
             self._whole(names.clean(filename or SPEC), self._settings.limits.spec_bytes, by_sight=False)
@@ -119,8 +120,9 @@ class Receiver:
             raise UnsupportedMediaType(
                 msg(
                     "A comparison is asked for as application/json or multipart/form-data, not as {type}.",
-                    type=kind[:80],
-                )
+                    type=kind[:80] or "?",
+                ),
+                pointer="Content-Type",
             )
         self._multipart(options.get("boundary", ""), Form(TWO_MODELS, ("values",)))
         texts = {name: text.decode("utf-8", "replace") for name, text in self._texts.items()}
@@ -130,7 +132,9 @@ class Receiver:
         encoding = self._request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
             raise UnsupportedMediaType(
-                msg("A body in a content encoding is not taken."), hint=msg("Send the file as it is.")
+                msg("A body in a content encoding is not taken."),
+                hint=msg("Send the file as it is."),
+                pointer="Content-Encoding",
             )
 
     def _disposition_name(self) -> str | None:
@@ -218,7 +222,10 @@ class Receiver:
 
     def _segment(self, segment: MultipartSegment, form: Form) -> File | str:
         field = str(segment.name or "")
-        if field in form.settings and field not in self._texts:
+        if field in form.settings:
+            if field in self._texts:
+                raise RequestError(msg("The form has this field twice."), pointer=field)
+            self._texts[field] = b""
             return field
         if field not in form.models:
             raise RequestError(
@@ -231,20 +238,29 @@ class Receiver:
     def _upload(self, field: str) -> Upload:
         files = self._files.get(field, [])
         if not files:
-            raise NothingUploaded(msg("The form has no file in a field {field}.", field=field))
+            raise NothingUploaded(
+                msg("The form has no file in a field {field}.", field=field), pointer=field, hint=_how_to_send(field)
+            )
         if not any(file.incoming.size for file in files):
-            raise NothingUploaded(msg("The file is empty.") if len(files) == 1 else msg("All files are empty."))
+            empty = msg("The file is empty.") if len(files) == 1 else msg("All files are empty.")
+            raise NothingUploaded(empty, pointer=field, hint=_how_to_send(field))
         if len(files) == 1 and files[0].name != SPEC:
-            refuse_at_sight(files[0].head)
+            refuse_at_sight(files[0].head, field)
         return Upload(files=tuple(files))
 
 
-def refuse_at_sight(head: bytes) -> None:
-    """UnknownFormat for content that can be no model whatever follows."""
+def _how_to_send(field: str) -> Message | None:
+    """What to do where a field is missing; None where the error itself knows."""
+    return None if field in ONE_MODEL else msg("Send both models: -F left=@model.keras -F right=@model.pt")
+
+
+def refuse_at_sight(head: bytes, field: str | None = None) -> None:
+    """UnknownFormat for content, of a form's field, that can be no model whatever follows."""
     seen = looks_like(head)
     if seen in REFUSED_AT_SIGHT or seen.startswith("an HTML page"):
         raise UnknownFormat(
-            msg("This is no model that is read here: it looks like {seen}.", seen=seen),
+            msg("This is no model that is read here: it looks like {seen}.", seen=Message(seen)),
+            pointer=field,
             looks_like=seen,
             formats=[known.id for known in formats()],
         )

@@ -62,7 +62,7 @@ def chosen_rules(text: str) -> Rules | None:
         return None if words == ["all"] else Rules(names=frozenset())
     names = frozenset(word.removeprefix("-") for word in words)
     known = rule_ids()
-    unknown = sorted(names.difference(known))
+    unknown = sorted(names.difference(known, ("", "all", "none")))
     if unknown:
         raise RequestError(
             msg("There is no rule {rule}. The rules are: {rules}.", rule=unknown[0][:100], rules=known),
@@ -70,9 +70,14 @@ def chosen_rules(text: str) -> Rules | None:
             rules=list(known),
         )
     without = {word.startswith("-") for word in words}
-    if len(without) != 1:
+    if len(without) != 1 or not names.issubset(known):
         raise RequestError(
-            msg("rules names either those that are wanted or, each with a -, those that are not."), pointer="rules"
+            msg(
+                "rules is all, none, the names of those that are wanted, or, each with a -, of those that are not; "
+                "with commas between them."
+            ),
+            pointer="rules",
+            rules=list(known),
         )
     return Rules(names=names, excluded=True in without)
 
@@ -89,6 +94,7 @@ def chosen_view(views: Sequence[View], named: str | None) -> View:
     if view is None:
         raise NotAcceptable(
             msg("This is made as {formats}.", formats=tuple(view.name for view in views)),
+            pointer="Accept" if named is None else "format",
             available=[view.media_type for view in views],
         )
     return view

@@ -184,13 +184,14 @@ class Convolutions(nn.Module):
         self.depthwise = nn.Conv2d(8, 16, 3, groups=8)
         self.separable = nn.Sequential(nn.Conv2d(16, 16, (3, 5), groups=16, bias=False), nn.Conv2d(16, 12, 1))
         self.up = nn.ConvTranspose2d(12, 6, 3, stride=2)
+        self.again = nn.ConvTranspose2d(6, 6, 3)
         self.norm = nn.GroupNorm(3, 6, eps=1e-3)
         self.line = nn.Conv1d(6, 5, 4)
         self.head = nn.Linear(5, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Channels first inside, as PyTorch has them."""
-        x = self.norm(self.up(self.separable(self.depthwise(self.grouped(x.permute(0, 3, 1, 2))))))
+        x = self.norm(self.again(self.up(self.separable(self.depthwise(self.grouped(x.permute(0, 3, 1, 2)))))))
         return self.head(self.line(x.flatten(2)).mean(2))
 
 
@@ -204,11 +205,46 @@ def convolutions(state: State, arrays: Arrays) -> None:
         height, width, channels, multiplier = kernel.shape
         conv(state, name, [kernel.reshape(height, width, 1, channels * multiplier), *rest])
     conv(state, "separable.1", arrays.of("separable_conv2d")[0][1:])
-    kernel, bias = arrays.of("conv2d_transpose")[0]
-    put(state, **{"up.weight": kernel.transpose(3, 2, 0, 1), "up.bias": bias})
+    for name, (kernel, bias) in zip(("up", "again"), arrays.of("conv2d_transpose"), strict=True):
+        put(state, **{f"{name}.weight": kernel.transpose(3, 2, 0, 1), f"{name}.bias": bias})
     norm(state, "norm", arrays.of("group_normalization")[0])
     conv(state, "line", arrays.of("conv1d")[0])
     linear(state, "head", arrays.of("dense")[0])
+
+
+class Folding(nn.Module):
+    """As `folding` there, with the normalisations multiplied into the layers before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.each = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3, groups=6)
+        self.up, self.wide, self.head = nn.ConvTranspose2d(6, 5, 2), nn.Linear(5, 7), nn.Linear(7, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Channels last outside, as in Keras."""
+        x = torch.relu(self.each(torch.relu(self.first(x.permute(0, 3, 1, 2)))))
+        return self.head(torch.relu(self.wide(torch.relu(self.up(x)).mean((2, 3)))))
+
+
+def folding(state: State, arrays: Arrays) -> None:
+    """Each kernel times gamma / sqrt(variance + epsilon); the bias is beta - mean times the same."""
+    norms = arrays.of("batch_normalization")
+    gammas = [norms[0][0], 1.0, norms[2][0], norms[3][0]]
+    betas = [norms[0][1], norms[1][0], 0.0, norms[3][1]]
+    kernels = [arrays.of(stem)[0][0] for stem in ("conv2d", "depthwise_conv2d", "conv2d_transpose", "dense")]
+    kernels[1] = kernels[1].transpose(0, 1, 3, 2)
+    kernels[2] = kernels[2].transpose(0, 1, 3, 2)
+    for name, kernel, (*_, mean, variance), gamma, beta in zip(
+        ("first", "each", "up", "wide"), kernels, norms, gammas, betas, strict=True
+    ):
+        scale = gamma / np.sqrt(variance + 1e-3)
+        if name == "wide":
+            linear(state, name, [kernel * scale, beta - mean * scale])
+        elif name == "up":
+            put(state, **{"up.weight": (kernel * scale).transpose(2, 3, 0, 1), "up.bias": beta - mean * scale})
+        else:
+            conv(state, name, [kernel * scale, beta - mean * scale])
+    linear(state, "head", arrays.of("dense")[1])
 
 
 class Bottleneck(nn.Module):
@@ -309,6 +345,34 @@ def projections(state: State) -> None:
         state[name] = torch.cat([key, query, value])
 
 
+def stacked(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[State], None]:
+    """The stack of query, key and value in block 8, seen as (3, heads, size, ...), put together in another way."""
+
+    def plant(state: State) -> None:
+        for name in ("encoder.layers.8.self_attn.in_proj_weight", "encoder.layers.8.self_attn.in_proj_bias"):
+            whole = state[name]
+            state[name] = change(whole.reshape(3, 4, 6, *whole.shape[1:])).contiguous()
+
+    return plant
+
+
+def spoiled(weight: torch.Tensor) -> torch.Tensor:
+    """One value that is not a number."""
+    weight = weight.clone()
+    weight[3, 5] = float("nan")
+    return weight
+
+
+def both(*plants: Callable[[State], None]) -> Callable[[State], None]:
+    """Several mistakes at once."""
+
+    def plant(state: State) -> None:
+        for each in plants:
+            each(state)
+
+    return plant
+
+
 def both_biases(state: State) -> None:
     """The whole bias in both places."""
     state["lstm.bias_hh_l1"] = state["lstm.bias_ih_l1"].clone()
@@ -323,6 +387,13 @@ def folded(state: State) -> None:
     scale = weight / torch.sqrt(variance + 1.001e-5)
     state["conv1.weight"] = state["conv1.weight"] * scale[:, None, None, None]
     state["conv1.bias"] = (state["conv1.bias"] - mean) * scale + bias
+
+
+def folded_without_bias(state: State) -> None:
+    """The same, but the bias was forgotten."""
+    kept = state["conv1.bias"]
+    folded(state)
+    state["conv1.bias"] = kept
 
 
 WHOLE_LSTM = [(f"both.{name}_l0", f"both.{name}_l0_reverse") for name in
@@ -340,6 +411,12 @@ MISTAKES: dict[str, dict[str, Callable[[State], None]]] = {
         "deviation": changed("2.running_var", torch.sqrt),
         "negated": changed("10.weight", torch.neg),
         "scaled": changed("8.weight", lambda weight: weight / 10),
+        "flipped_width": changed("0.weight", lambda weight: weight.flip(3)),
+        "bias_negated": changed("8.bias", torch.neg),
+        "not_a_number": changed("8.weight", spoiled),
+        "rounded": changed("8.weight", lambda weight: weight.half().float()),
+        "two": both(changed("8.weight", lambda weight: weight.T), swapped(("2.running_mean", "2.running_var"))),
+        "half": lambda state: state.update({key: tensor.half() for key, tensor in state.items() if tensor.ndim}),
     },
     "recurrent": {
         "lstm_gates": gates("lstm", "l1", (0, 1, 3, 2)),
@@ -350,10 +427,19 @@ MISTAKES: dict[str, dict[str, Callable[[State], None]]] = {
             "lstm.weight_hh_l0", lambda weight: torch.cat([block.T for block in weight.chunk(4)])
         ),
         "both_biases": both_biases,
+        "input_forget": gates("both", "l0_reverse", (1, 0, 2, 3)),
         "gru_biases": swapped(("gru.bias_ih_l0", "gru.bias_hh_l0")),
     },
     "transformer": {
         "query_key": projections,
+        "projection_order": stacked(lambda three: three[[2, 0, 1]].flatten(0, 2)),
+        "by_head": stacked(lambda three: three.transpose(0, 1).flatten(0, 2)),
+        "heads": changed(
+            "encoder.layers.4.self_attn.out_proj.weight",
+            lambda weight: weight.reshape(24, 4, 6).transpose(1, 2).reshape(24, 24),
+        ),
+        "layer_norm": swapped(("encoder.layers.6.norm1.weight", "encoder.layers.6.norm1.bias")),
+        "rows": changed("embed.weight", lambda weight: weight.roll(1, 0)),
         "layers": swapped(*[(f"encoder.layers.3.linear1.{name}", f"encoder.layers.7.linear1.{name}")
                             for name in ("weight", "bias")]),
         "output_not_transposed": changed("encoder.layers.2.self_attn.out_proj.weight", lambda weight: weight.T),
@@ -361,9 +447,13 @@ MISTAKES: dict[str, dict[str, Callable[[State], None]]] = {
     "convolutions": {
         "flipped": changed("up.weight", lambda weight: weight.flip(2, 3)),
         "scale": swapped(("norm.weight", "norm.bias")),
+        "multiplier": changed("depthwise.weight", lambda w: w.reshape(8, 2, 1, 3, 3).transpose(0, 1).flatten(0, 1)),
+        "inputs_outputs": changed("again.weight", lambda weight: weight.transpose(0, 1)),
+        "unturned": changed("again.weight", lambda weight: weight.flip(2)),
     },
     "resnet": {"mean_variance": swapped(("layer2.0.downsample.1.running_mean", "layer2.0.downsample.1.running_var")),
-               "folded": folded},
+               "folded": folded, "folded_without_bias": folded_without_bias},
+    "folding": {},
 }  # fmt: skip
 MODELS: dict[str, tuple[type[nn.Module], Callable[[State, Arrays], None]]] = {
     "seed_cnn": (SeedCnn, seed_cnn),
@@ -371,6 +461,7 @@ MODELS: dict[str, tuple[type[nn.Module], Callable[[State, Arrays], None]]] = {
     "transformer": (Transformer, transformer),
     "convolutions": (Convolutions, convolutions),
     "resnet": (Resnet, resnet),
+    "folding": (Folding, folding),
 }
 
 
@@ -386,6 +477,9 @@ def convert(name: str) -> None:
         torch.testing.assert_close(model(given), arrays.output, rtol=2e-3, atol=2e-4)
     torch.save(model, OUT / f"{name}.pt")
     torch.save(state, OUT / f"{name}_state.pt")
+    if name == "seed_cnn":
+        model[2].eps = 0.1
+        torch.save(model, OUT / "seed_cnn-epsilon_setting.pt")
     for mistake, plant in MISTAKES[name].items():
         wrong = {key: tensor.clone() for key, tensor in state.items()}
         plant(wrong)

@@ -40,6 +40,17 @@ def recurrent() -> keras.Model:
     return keras.Model(inputs, layers.Dense(3)(x))
 
 
+def folding() -> keras.Model:
+    """Normalisations right after layers that have no bias of their own, of every family."""
+    return keras.Sequential([
+        keras.Input((12, 12, 3)), layers.Conv2D(6, 3, use_bias=False), layers.BatchNormalization(), layers.ReLU(),
+        layers.DepthwiseConv2D(3, use_bias=False), layers.BatchNormalization(scale=False), layers.ReLU(),
+        layers.Conv2DTranspose(5, 2, use_bias=False), layers.BatchNormalization(center=False), layers.ReLU(),
+        layers.GlobalAveragePooling2D(), layers.Dense(7, use_bias=False), layers.BatchNormalization(), layers.ReLU(),
+        layers.Dense(4),
+    ])  # fmt: skip
+
+
 def block(x: keras.KerasTensor, width: int, heads: int) -> keras.KerasTensor:
     """One encoder block, normalised afterwards."""
     attended = layers.MultiHeadAttention(heads, width // heads)(x, x)
@@ -64,6 +75,7 @@ def convolutions() -> keras.Model:
     x = layers.DepthwiseConv2D(3, depth_multiplier=2)(x)
     x = layers.SeparableConv2D(12, (3, 5))(x)
     x = layers.Conv2DTranspose(6, 3, strides=2)(x)
+    x = layers.Conv2DTranspose(6, 3)(x)
     x = layers.GroupNormalization(3)(x)
     x = layers.Reshape((-1, 6))(x)
     x = layers.Conv1D(5, 4)(x)
@@ -120,5 +132,6 @@ save("seed_cnn", seed_cnn())
 save("recurrent", recurrent())
 save("transformer", transformer())
 save("convolutions", convolutions())
+save("folding", folding())
 save("resnet", resnet(((8, 2, 1), (16, 2, 2)), 8))
 keras.applications.ResNet50(weights=None).save(OUT / "resnet50.keras")

@@ -83,7 +83,7 @@ def test_a_truncated_model_is_a_problem_of_the_file(service, model):
 
 
 def test_many_at_once_are_all_answered(service, model):
-    """Thirty-two clients, different and equal content, no refusal."""
+    """Thirty-two clients, different and equal content, no refusal, though one web worker with 24 slots may get all."""
     statuses = []
     contents = [model(20 + number) for number in range(8)]
 

@@ -7,8 +7,10 @@ import json
 import msgspec
 import pytest
 
+from service import presentation
 from service.basis import Frozen
 from service.enrich import pipeline
+from service.enrich.cost.add import recost
 from service.errors import OutdatedReport
 from service.jobs import catalogue, reports
 from service.jobs.records import StoredReport
@@ -260,3 +262,23 @@ def test_messages_are_said_when_they_are_shown():
     """The stored report has no language."""
     made = report(notes=(Message("{n} things", [("n", 1234)]),))
     assert json.loads(Presenter().report(stored(made), JSON, Options()).plain())["notes"] == ["1,234 things"]
+
+
+@pytest.mark.parametrize("name", ["text", "markdown"])
+def test_a_page_for_eyes_lists_the_first_layers_and_says_how_many_more_there_are(name, monkeypatch):
+    """Whoever wants all is sent to CSV and JSON, which hold them."""
+    monkeypatch.setattr(presentation, "MOST_LISTED", 2)
+    kept = stored(report(5))
+    shown = Presenter().report(kept, view(name), Options()).plain().decode()
+    assert "The first 2 layers are listed; 3 more are left out here. CSV and JSON hold all." in shown
+    assert shown.count("3, 4") == 2
+    whole = Presenter().report(kept, view("csv"), Options()).plain().decode()
+    assert all(path in whole for path in (layer.path for layer in report(5).layers))
+    assert "left out here" not in Presenter().report(stored(report(2)), view(name), Options()).plain().decode()
+
+
+def test_recosted_json_in_pieces_is_the_json_of_the_whole():
+    """Sharing what layers say alike changes nothing of it."""
+    made = report(70)
+    body = Presenter().report(stored(made), view("json"), Options(batch=3)).plain()
+    assert json.loads(body) == json.loads(encoder("en").encode(recost(made, 3, None)))

@@ -78,6 +78,7 @@ class _Costing:
         torch = info.framework == "torch"
         self.flow = Flow(layers, torch=torch, root=info.type, batch=batch, given=given)
         self._batch, self._given = batch, given
+        self._tags = info.tags if info.format == "torch_export" else {}  # a checkpoint may hold keys of these names
         self._calls = calls(self.flow)
         self._fields = fields(self.flow)
         self._quantities = Quantities()
@@ -85,7 +86,7 @@ class _Costing:
         self._dtypes: list[str] = []
         self._notes = self._assumed()
         self._ordered = any(sources is not None for sources in self.flow.sources)
-        self._closed = "operations" in info.tags and outside_products(layers, info.tags) == 0
+        self._closed = outside_products(layers, self._tags) == 0
         self._totals = Totals(
             self._quantities,
             self._notes if self._ordered else (*self._notes, ONCE),
@@ -117,7 +118,10 @@ class _Costing:
 
     def total(self) -> ModelCost:
         """The model's cost, after all layers."""
-        memory = scenarios(load_of(self.flow, self._dtypes, self._calls))
+        load = load_of(self.flow, self._dtypes, self._calls, self._tags)
+        fixed = self._fixed_batch()
+        load.notes = (_fixed_at(fixed),) if fixed is not None and fixed != self._batch else ()
+        memory = scenarios(load)
         return self._totals.cost(self._batch, self._given, memory)
 
     def _work(self, number: int, ins: tuple[Sizes, ...] | None, outs: tuple[Sizes, ...] | None) -> Work:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from service.catalog.torch_dtypes import element_bits, stored_bytes
 from service.enrich.cost.calls import Calls
@@ -11,6 +12,7 @@ from service.enrich.cost.dtypes import is_float
 from service.enrich.cost.flow import Flow, Several
 from service.enrich.cost.liveness import peak
 from service.enrich.cost.memory import Load
+from service.enrich.cost.program import Operations, operations_of
 from service.enrich.cost.work import words
 from service.tree import Layer, Weight
 
@@ -21,15 +23,28 @@ INTERNAL = words(
 _VIEWS = frozenset({"Flatten", "Reshape", "Unflatten", "Identity", "flatten", "reshape"})
 
 
-def load_of(flow: Flow, dtypes: Sequence[str], calls: Sequence[Calls]) -> Load:
-    """What a model weighs, with element types and calls per layer."""
+def load_of(flow: Flow, dtypes: Sequence[str], calls: Sequence[Calls], tags: dict[str, Any]) -> Load:
+    """What a model weighs, with element types and calls per layer, and what the file says of itself."""
     load = Load(internals=any(layer.kind in INTERNAL for layer in flow.layers))
     for layer in flow.layers:
         for weight in layer.weights:
             if weight.tied_to is None:
                 _add_weight(load, weight)
     _add_activations(load, flow, dtypes, calls)
+    operations = operations_of(tags, flow.batch)
+    if operations is not None:
+        _take_operations(load, operations)
     return load
+
+
+def _take_operations(load: Load, operations: Operations) -> None:
+    """What the graph's operations leave in memory stands for what its layers do, where that is known."""
+    load.operations = operations.kept is not None
+    load.between_missing = not load.operations
+    if load.operations:
+        load.kept, load.kept_elements, load.live = operations.kept, operations.kept_elements, operations.live
+        load.graph, load.internals = True, operations.fused
+        load.activations_missing = load.first_calls = False
 
 
 def _add_weight(load: Load, weight: Weight) -> None:

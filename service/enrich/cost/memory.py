@@ -24,13 +24,22 @@ LIVE = msg(
     "The most activations that are needed at once when the layers run in the order of the graph, and each is given up "
     "after its last use."
 )
+LIVE_OPERATIONS = msg(
+    "The most activations that are needed at once when the operations of the exported graph run in their order, and "
+    "each output is given up after its last use."
+)
 LARGEST = msg(
     "At the least the inputs and outputs of the largest layer: without a graph nobody can tell what else lives."
 )
 NO_ACTIVATIONS = msg("Activations are left out: their sizes are not known.")
 SOME_ACTIVATIONS = msg("Activations of layers whose sizes are not known are left out.")
+BETWEEN = msg("Outputs of operations between the layers are left out: the file leaves their sizes open.")
 NO_WEIGHTS = msg("Weights of unknown size or element type are left out.")
 KEPT = msg("The input and the output of every layer are kept for the backward pass; reshaped views take nothing.")
+KEPT_OPERATIONS = msg(
+    "The inputs and the output of every operation of the exported graph are kept for the backward pass; views and "
+    "operations in place take nothing."
+)
 INTERNALS = msg(
     "What attention, transformer and recurrent layers hold inside while they run (scores, gates) comes on top."
 )
@@ -55,6 +64,9 @@ class Load:
         trained_elements, elements: The same in elements; all parameters in floating point.
         kept: Bytes of all activations and inputs; `kept_elements` the same in elements; None if none is known.
         live: Most bytes at once; None if not known.
+        operations: Whether activations are those of every operation of a graph, not of layers.
+        between_missing: Whether operations between the layers leave tensors of unknown size.
+        notes: What else holds for the activations; makes the numbers partial.
     """
 
     weights: int = 0
@@ -71,6 +83,9 @@ class Load:
     training_unknown: bool = False
     internals: bool = False
     first_calls: bool = False
+    operations: bool = False
+    between_missing: bool = False
+    notes: tuple[Message, ...] = ()
 
 
 def scenarios(load: Load) -> tuple[Memory, ...]:
@@ -90,7 +105,8 @@ def _serving(load: Load) -> tuple[tuple[Message, ...], bool]:
         return tuple(missing), True
     inside = [INTERNALS] if load.internals else []
     partial = bool(missing or inside) or not load.graph
-    return (LIVE if load.graph else LARGEST, *inside, *missing, NOTHING_ELSE), partial
+    live = LIVE_OPERATIONS if load.operations else LIVE if load.graph else LARGEST
+    return (live, *inside, *missing, NOTHING_ELSE), partial
 
 
 def _missing(load: Load) -> list[Message]:
@@ -103,7 +119,9 @@ def _missing(load: Load) -> list[Message]:
         notes.append(SOME_ACTIVATIONS)
     if load.kept is not None and load.first_calls:
         notes.append(FIRST_CALL)
-    return notes
+    if load.kept is not None and load.between_missing:
+        notes.append(BETWEEN)
+    return [*notes, *(load.notes if load.kept is not None else ())]
 
 
 def _trained(load: Load) -> tuple[list[Message], bool]:
@@ -113,7 +131,7 @@ def _trained(load: Load) -> tuple[list[Message], bool]:
     notes.extend(_missing(load))
     partial = bool(notes)
     if load.kept is not None:
-        notes.append(KEPT)
+        notes.append(KEPT_OPERATIONS if load.operations else KEPT)
     return [*notes, NOTHING_ELSE], partial
 
 

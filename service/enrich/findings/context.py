@@ -25,6 +25,7 @@ class Context:
         kinds: Its layers by kind, each where it first occurs, in order.
         parameters: Elements of all parameters, tied ones once; None if any size is unknown.
         unseen: How many layers (not containers) feed nobody knows what.
+        measured: Whether the values of any weight were read completely.
     """
 
     model: Model
@@ -33,6 +34,7 @@ class Context:
     kinds: Mapping[str, tuple[Layer, ...]]
     parameters: int | None
     unseen: int
+    measured: bool
 
     @property
     def framework(self) -> str:
@@ -82,6 +84,7 @@ def context_of(model: Model) -> Context:
         kinds=_by_kind(model),
         parameters=_parameters(model),
         unseen=_unseen(model, graph),
+        measured=next(measured(model), None) is not None,
     )
 
 

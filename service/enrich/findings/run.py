@@ -15,7 +15,7 @@ from itertools import islice
 import msgspec
 
 from service.enrich.findings import rules as rules_package
-from service.enrich.findings.context import Context, context_of, measured
+from service.enrich.findings.context import Context, context_of
 from service.enrich.findings.rule import Need, Rule
 from service.language import Message, msg, msgn, sentences
 from service.tree import Finding, Model, RuleRun
@@ -83,7 +83,7 @@ def _lacks_graph(context: Context) -> Message | None:
 
 
 def _lacks_values(context: Context) -> Message | None:
-    return None if next(measured(context.model), None) is not None else _NO_VALUES
+    return None if context.measured else _NO_VALUES
 
 
 def _lacks_config(context: Context) -> Message | None:

@@ -39,6 +39,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "attention": keras([10, 6], {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3},
                        {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3, "name": "cross",
                         "inputs": {"query": "input", "value": "multi_head_attention"}}),
+    "cells": keras([5, 3], {"type": "RNN", "cell": [{"type": "LSTMCell", "units": 4, "name": "c", "use_bias": False},
+                                                    {"type": "LSTMCell", "units": 4, "name": "c"}]}),
     "huge": keras([316228], dense(316228), dense(10**18)),
     "frozen": keras([8], dense(4, trainable=False), {"type": "BatchNormalization", "trainable": False}),
 }  # fmt: skip
@@ -99,6 +101,13 @@ def test_nested_layers() -> None:
     assert layer("nested", "head/dense")["parent"] == "head"
     assert layer("nested", "head/dense")["weights"][0]["shape"] == [20, 3]
     assert layer("nested", "head/flatten")["inputs"] == ["time_distributed"]
+
+
+def test_cells_of_one_name_are_told_apart() -> None:
+    """All weights of the second cell get its number: its bias is not the first one's, which has none."""
+    names = [weight["name"].split("/")[-2:] for weight in weights(layer("cells", "rnn"))]
+    assert names == [["c", "kernel"], ["c", "recurrent_kernel"],
+                     ["c_1", "kernel"], ["c_1", "recurrent_kernel"], ["c_1", "bias"]]  # fmt: skip
 
 
 def test_attention_takes_one_tensor_or_named_ones() -> None:

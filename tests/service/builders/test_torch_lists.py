@@ -123,7 +123,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "choice": (torch([1, 8, 8], {**CONV, "padding_mode": "zero"}), "layers[0].padding_mode", 'Did you mean "zeros"?'),
     "dtype": (torch([8], linear(dtype="float33")), "layers[0].dtype", "must be one of"),
     "copies": (torch([4, 8], {"type": "LSTM", "hidden_size": 2, "num_layers": 10**9}), "layers[0].num_layers",
-               "from 1 to 1000"),
+               "from 1 to 1,000"),
     "wrong size": (torch([8], linear(3, in_features=9)), "layers[0]", "(?, 8)"),
     "underflow": (torch([3, 2, 2], CONV), "layers[0]", "Kernel size can't be greater than actual input size"),
     "rank": (torch([28, 28], CONV), "layers[0]", "takes inputs of 4 axes"),

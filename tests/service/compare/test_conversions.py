@@ -65,8 +65,27 @@ PLANTED = {
         "not_transposed", ("multi_head_attention_2", "encoder.layers.2.self_attn.out_proj"), {"weight"}),
     "convolutions-flipped": ("flipped", ("conv2d_transpose", "up"), {"weight"}),
     "convolutions-scale": ("scale_offset_swapped", ("group_normalization", "norm"), {"weight", "bias"}),
+    "seed_cnn-flipped_width": ("flipped", ("conv2d", "0"), {"weight"}),
+    "seed_cnn-bias_negated": ("negated", ("dense_1", "8"), {"bias"}),
+    "seed_cnn-not_a_number": ("not_finite", ("dense_1", "8"), {"weight"}),
+    "recurrent-input_forget": (
+        "gate_order", ("bidirectional", "both"),
+        {"weight_ih_l0_reverse", "weight_hh_l0_reverse", "bias_ih_l0_reverse", "bias_hh_l0_reverse"}),
+    "transformer-projection_order": (
+        "projection_order", ("multi_head_attention_8", "encoder.layers.8.self_attn"),
+        {"in_proj_weight", "in_proj_bias"}),
+    "transformer-by_head": (
+        "head_order", ("multi_head_attention_8", "encoder.layers.8.self_attn"), {"in_proj_weight", "in_proj_bias"}),
+    "transformer-heads": (
+        "head_order", ("multi_head_attention_4", "encoder.layers.4.self_attn.out_proj"), {"weight"}),
+    "transformer-layer_norm": (
+        "scale_offset_swapped", ("layer_normalization_12", "encoder.layers.6.norm1"), {"weight", "bias"}),
+    "transformer-rows": ("rows_shifted", ("embedding", "embed"), {"weight"}),
+    "convolutions-multiplier": ("multiplier_order", ("depthwise_conv2d", "depthwise"), {"weight"}),
+    "convolutions-inputs_outputs": ("inputs_outputs_swapped", ("conv2d_transpose_1", "again"), {"weight"}),
+    "convolutions-unturned": ("flipped", ("conv2d_transpose_1", "again"), {"weight"}),
     "resnet-mean_variance": (
-        "mean_variance_swapped", ("batch_normalization_9", "layer2.0.downsample.1"), {"running_mean", "running_var"}),
+        "mean_variance_swapped", ("batch_normalization_13", "layer2.0.downsample.1"), {"running_mean", "running_var"}),
 }  # fmt: skip
 
 
@@ -83,21 +102,86 @@ def test_a_planted_mistake_is_named(name: str) -> None:
     assert [pair.left for pair in found.layers if found.problems[0].text in pair.changes] == list(paths[::2])
 
 
+def test_two_mistakes_are_both_named() -> None:
+    """In two layers, each with its own weights, in the order of the model."""
+    found = proved(keras("seed_cnn.keras"), torch("seed_cnn-two.pt"))
+    assert [(problem.code, problem.layers) for problem in found.problems] == [
+        ("mean_variance_swapped", ("batch_normalization", "2")), ("not_transposed", ("dense_1", "8"))]  # fmt: skip
+    assert str(found.summary).startswith(
+        "The conversion is wrong in 2 places: Mean and variance of batch_normalization (2 in the right model) are"
+        " swapped. The axes of weight of dense_1 (8 in the right model) are not transposed. "
+    )
+    wrong = {name for weight in _compared(found) if weight.difference.verdict == "different" for name in weight.right}
+    assert wrong == {"running_mean", "running_var", "weight"}
+
+
 def test_the_order_of_gates_is_told() -> None:
     """Found and expected order, by name."""
     found = proved(keras("recurrent.keras"), torch("recurrent-lstm_gates.pt"))
-    assert "in the order input, forget, output, cell instead of input, forget, cell, output" in str(found.summary)
+    order = "in the order input, forget, output and cell instead of input, forget, cell and output"
+    assert order in str(found.summary)
+
+
+def test_an_epsilon_is_a_setting_and_no_number() -> None:
+    """A hundred times the epsilon: all weights are equal, the setting is not, and the summary says both."""
+    found = proved(keras("seed_cnn.keras"), torch("seed_cnn-epsilon_setting.pt"))
+    assert found.problems == ()
+    assert str(found.summary).endswith(
+        "Everything else is equal but for settings: epsilon of batch_normalization (0.001 and 0.1). The values of all"
+        " 12 weights are equal."
+    )
+
+
+def test_half_precision_is_close_and_told() -> None:
+    """Every weight in float16: no mistake, and the type is in the summary."""
+    found = proved(keras("seed_cnn.keras"), torch("seed_cnn-half.pt"))
+    assert found.problems == ()
+    assert {weight.difference.verdict for weight in _compared(found)} <= {"equal", "close"}
+    assert "5 layers hold float16 instead of float32. The values of all 12 weights are equal up to rounding" in str(
+        found.summary
+    )
+
+
+def test_numbers_rounded_to_half_precision_are_close() -> None:
+    """Stored as float32, but with no more digits than float16 has: close, and the weight's note says why."""
+    found = proved(keras("seed_cnn.keras"), torch("seed_cnn-rounded.pt"))
+    assert found.problems == ()
+    close = [weight for weight in _compared(found) if weight.difference.verdict == "close"]
+    assert [[str(note) for note in weight.notes] for weight in close] == [["Equal up to the rounding of float16."]]
+
+
+@pytest.mark.parametrize("theirs", ["folding.pt", "folding_state.pt"])
+def test_folded_normalisations_are_no_mistake(theirs: str) -> None:
+    """Behind convolutions of three kinds and a Dense, without gamma or beta too: equal after folding, either way round.
+
+    The gap is explained by the folding to the last element, though kernels have other numbers and biases are new.
+    """
+    for left, right in ((keras("folding.keras"), torch(theirs)), (torch(theirs), keras("folding.keras"))):
+        found = proved(left, right)
+        assert found.problems == ()
+        assert [(cause.code, abs(cause.count)) for cause in found.causes] == [("batch_norm_folded", 61)]
+        assert found.unexplained == 0
+        assert {weight.difference.verdict for weight in _compared(found)} <= {"equal", "close"}
+        assert "The values of all 10 weights are equal up to rounding" in str(found.summary)
+        lone = [pair for pair in found.layers if pair.weights and None in (pair.left, pair.right)]
+        assert len(lone) == 4
+        assert all(str(pair.changes[0]).startswith("Folded into ") for pair in lone)
 
 
 def test_a_folded_normalisation_is_recognised() -> None:
-    """The normalisation has no counterpart, and the kernel before it is scaled output by output."""
+    """One of many, in a network with branches: the summary has no mistake and names the normalisation."""
     found = proved(keras("resnet.keras"), torch("resnet-folded.pt"))
-    assert [problem.code for problem in found.problems] == ["batch_norm_folded"]
-    assert str(found.summary).startswith("The conversion is wrong in one place: weight and bias of conv2d_2 (conv1 in")
-    assert "no known mistake" not in str(found.summary)
-    assert [(pair.left, pair.status) for pair in found.layers if pair.right is None] == [
-        ("batch_normalization_1", "removed")
-    ]
+    assert found.problems == ()
+    assert {cause.code: cause.layers for cause in found.causes}["batch_norm_folded"] == ("batch_normalization_5",)
+    assert "as the values show: batch_normalization_5 (32)" in str(found.summary)
+
+
+def test_half_a_folding_is_a_mistake() -> None:
+    """The kernel was multiplied, the bias was left as it was."""
+    found = proved(keras("resnet.keras"), torch("resnet-folded_without_bias.pt"))
+    assert [(problem.code, problem.layers) for problem in found.problems] == [
+        ("batch_norm_folded", ("conv2d_3", "conv1"))]  # fmt: skip
+    assert "but bias does not hold what this gives" in str(found.summary)
 
 
 def test_layers_that_only_values_tell_apart_are_paired_by_values() -> None:

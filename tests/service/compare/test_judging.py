@@ -119,11 +119,84 @@ def test_what_cannot_be_read_is_unknown_and_partial() -> None:
     assert str(found.summary).endswith("No values could be compared.")
 
 
-def test_two_versions_with_other_numbers() -> None:
-    """Within one framework trained further is no mistake."""
-    found = judged(keras_dense(KERNEL, SQUARE), keras_dense(KERNEL, SQUARE + 1))
+def noisy(array: np.ndarray, share: float = 0.01) -> np.ndarray:
+    """The same numbers, moved a little."""
+    return (array + share * RANDOM.normal(size=array.shape)).astype("float32")
+
+
+def test_two_versions_of_which_the_head_changed() -> None:
+    """Within one framework other numbers are no mistake: which layers changed, how much, and which did not."""
+    found = judged(keras_dense(KERNEL, SQUARE, KERNEL), keras_dense(KERNEL, SQUARE, KERNEL + np.float32(0.5)))
     assert found.problems == ()
-    assert str(found.summary).endswith("The values of 1 of 2 weights differ.")
+    said = str(found.summary)
+    assert "Everything else is equal. The values of 1 of 3 weights changed (typical cosine similarity 0." in said
+    assert said.endswith("The largest change is 0.5, in kernel of d2. Changed: d2. Unchanged: d0 and d1.")
+
+
+def test_a_version_trained_further() -> None:
+    """All numbers moved a little: nothing is unchanged, and the cosine says how alike they are."""
+    found = judged(keras_dense(KERNEL, SQUARE), keras_dense(noisy(KERNEL), noisy(SQUARE)))
+    assert found.problems == ()
+    assert "The values of 2 of 2 weights changed (typical cosine similarity 0.9999" in str(found.summary)
+    assert "nchanged" not in str(found.summary)
+
+
+def test_two_models_of_one_structure_are_no_wrong_conversion() -> None:
+    """Every kernel is another one: said first, with how many and how much alike; nothing is called a mistake."""
+    ours = [RANDOM.normal(size=(6, 4)).astype("float32") for _ in range(4)]
+    theirs = [RANDOM.normal(size=(4, 6)).astype("float32") for _ in range(4)]
+    found = judged(keras_dense(*ours), torch_linear(*theirs))
+    assert found.problems == ()
+    assert str(found.summary).startswith(
+        "These are two models of one structure with different values, not a conversion of one another: 4 of 4 weights"
+        " differ (typical cosine similarity "
+    )
+    further = judged(keras_dense(*ours), torch_linear(*(noisy(each.T) for each in ours)))
+    assert str(further.summary).startswith("These are two models of one structure whose values are alike but not the")
+
+
+def norms(framework: str, *vectors: tuple[float, float, float, float]) -> tuple[Report, Arrays]:
+    """Normalisations, each of whose vectors is filled with one number, behind a Dense of random numbers."""
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    roles = ("scale", "offset", "moving_mean", "moving_variance")
+    layers, held = [], {}
+    for at, values in enumerate(vectors):
+        layers.append(layer(f"n{at}", "batch_norm", *(weight(name, (8,), role, "statistic" if "moving" in name else
+                      "trainable") for name, role in zip(names, roles, strict=True))))  # fmt: skip
+        held.update({(f"n{at}", name): np.full(8, value, "float32") for name, value in zip(names, values, strict=True)})
+    return report(enrich(model(framework, *layers))), held
+
+
+def test_constants_prove_no_exchange() -> None:
+    """Zeros and ones look like any other zeros and ones: 0.99 is no epsilon too little, and no factor."""
+    found = judged(norms("keras", (1, 0, 0, 1)), norms("torch", (1, 0, 1, 0.99)))
+    assert found.problems == ()
+    assert "no known mistake" in str(found.summary)
+
+
+def test_an_exchange_with_zeros_is_named_by_the_other() -> None:
+    """Gamma is trained, beta still zero: gamma's numbers in beta's place prove that they were swapped."""
+    (left, ours), (right, theirs) = norms("keras", (1, 0, 0.5, 1)), norms("torch", (0, 0, 0.5, 1))
+    ours["n0", "gamma"] = theirs["n0", "beta"] = RANDOM.normal(size=8).astype("float32")
+    found = judged((left, ours), (right, theirs))
+    assert [problem.code for problem in found.problems] == ["scale_offset_swapped"]
+
+
+def test_a_few_other_numbers_are_counted() -> None:
+    """Three numbers of a kernel are other ones: not the whole weight is wrong."""
+    spoiled = SQUARE.T.copy()
+    spoiled[0, :3] += 1
+    found = judged(keras_dense(KERNEL, SQUARE), torch_linear(KERNEL.T, spoiled))
+    assert [problem.code for problem in found.problems] == ["some_values"]
+    assert "(3); all others are equal." in str(found.summary)
+
+
+def test_a_square_kernel_is_not_called_transposed_for_nothing() -> None:
+    """A right conversion of square, symmetric and constant kernels has no mistake."""
+    kernels = [SQUARE, SQUARE + SQUARE.T, np.eye(5, dtype="float32"), np.ones((5, 5), "float32")]
+    found = judged(keras_dense(*kernels), torch_linear(*(each.T for each in kernels)))
+    assert found.problems == ()
+    assert str(found.summary).endswith("The values of all 4 weights are equal.")
 
 
 def test_nan_in_the_same_places_is_equal() -> None:

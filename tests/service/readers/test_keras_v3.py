@@ -7,6 +7,7 @@ import zipfile
 from io import BytesIO
 from typing import Any
 
+import h5py
 import pytest
 
 from service.config import Limits
@@ -254,3 +255,15 @@ def test_errors_name_the_member() -> None:
     with pytest.raises(LimitExceeded) as limited:
         read_bytes(archive, Limits(layers=2))
     assert limited.value.info.extra
+
+
+def test_cells_of_one_name_are_told_apart() -> None:
+    """Keras lets two cells of a stack have one name; all weights of the second get its number."""
+    archive = (corpus_dir("keras_files") / "recurrent.keras").read_bytes()
+    stored = BytesIO(member(archive, "model.weights.h5"))
+    with h5py.File(stored, "r+") as file:
+        for cell in file["layers/rnn_1/cell/cells"].values():
+            cell["vars"].attrs["name"] = "c"
+    model = read_bytes(repacked(archive, weights=stored.getvalue()))[1]
+    stack = next(layer for layer in model.layers if any("/c/" in weight.name for weight in layer.weights))
+    assert [weight.name.split("/")[-2] for weight in stack.weights] == [*["c"] * 3, *["c_1"] * 3, *["c_2"] * 3]

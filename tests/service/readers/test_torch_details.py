@@ -132,23 +132,22 @@ def test_attention(name: str) -> None:
 
 
 def test_kinds_of_a_state_dict_are_certain_or_unknown() -> None:
-    """What two classes of torch.nn would store alike is unknown; statistics, gates and biases decide the rest."""
+    """What two classes of torch.nn would store alike is unknown, unless its name tells; the rest is decided."""
     kinds = {path: layer.kind for path, layer in layers("assorted_state.pt").items()}
     assert {path for path, kind in kinds.items() if kind == "batch_norm"} == {"bn", "bn_plain"}
     assert kinds["layer_norm"] == "layer_norm"
     assert (kinds["up"], kinds["conv3"], kinds["depthwise"]) == ("conv_transpose2d", "conv3d", "conv2d")
     ambiguous = {
         "bn_untracked",
-        "layer_norm1",
-        "group_norm",
         "instance",
-        "embedding",
         "bag",
         "square_up",
         "prelu",
         "table",
     }
     assert {kinds[path] for path in ambiguous} == {"unknown"}
+    told = {path: kinds[path] for path in ("layer_norm1", "group_norm", "embedding")}
+    assert told == {"layer_norm1": "layer_norm", "group_norm": "group_norm", "embedding": "embedding"}
 
 
 def test_reparametrised_weights() -> None:
@@ -162,7 +161,9 @@ def test_reparametrised_weights() -> None:
         "weight_v": "spectral_vector",
     }
     assert roles(old["2"])["weight_mask"] == "mask"
-    assert roles(new["0.parametrizations.weight"]) == {"original0": "weight_g", "original1": "weight_v"}
+    parts = {f"parametrizations.weight.original{number}": role for number, role in enumerate(("weight_g", "weight_v"))}
+    assert (new["0"].kind, roles(new["0"])) == ("linear", {"bias": "bias", **parts})
+    assert (new["1"].kind, roles(new["1"])["parametrizations.weight.original"]) == ("linear", "kernel")
     assert roles(new["1.parametrizations.weight.0"]) == {"_u": "spectral_vector", "_v": "spectral_vector"}
 
 

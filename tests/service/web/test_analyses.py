@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -237,7 +238,7 @@ class TestNoRoom:
 
     @pytest.fixture
     def settings(self):
-        return {"max_concurrent_uploads": 1}
+        return {"max_concurrent_uploads": 1, "max_waiting": 1}
 
     def test_a_nearly_full_disk_refuses_before_reading(self, send, parts, monkeypatch, nothing_left):
         """507, and nothing is left."""
@@ -247,12 +248,25 @@ class TestNoRoom:
         nothing_left()
 
     def test_too_many_uploads_at_once_are_told_to_come_back(self, send, parts, nothing_left):
-        """503 and Retry-After; the slot is free again afterwards."""
-        with parts.slots.uploading():
+        """503 and Retry-After where nobody more may wait for a slot; the slot is free again afterwards."""
+        with parts.slots.uploading(), parts.slots.waiting():
             response = send(b"model")
         assert (response.status_code, response.get_json()["code"]) == (503, "overloaded")
         nothing_left()
         assert send(b"model").status_code == 201
+
+    def test_an_upload_gets_the_slot_that_becomes_free(self, send, parts):
+        """A burst is no reason to refuse."""
+
+        def nobody_waits():
+            with parts.slots.waiting() as granted:
+                return granted
+
+        with ThreadPoolExecutor(1) as pool:
+            with parts.slots.uploading():
+                sent = pool.submit(send, b"model")
+                wait_for(lambda: not nobody_waits())
+            assert sent.result().status_code == 201
 
     def test_a_refused_upload_frees_its_slot(self, send):
         """Many failures one after another never use the slots up."""

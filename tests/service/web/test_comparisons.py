@@ -105,8 +105,8 @@ def test_an_analysis_that_there_is_not_is_named(client, analyse, side):
         ({"left": NOBODY}, "right"), ({"right": NOBODY}, "left"), ({"left": 1, "right": NOBODY}, "left"),
         ({"left": None, "right": NOBODY}, "left"), ({"left": NOBODY, "right": NOBODY, "x": 1}, "x"),
         ({"left": NOBODY, "right": NOBODY, "values": "yes"}, "values"),
-        ({"left": NOBODY, "right": NOBODY, "values": None}, "values"), ([], "_schema"), (None, "_schema"),
-        (3, "_schema"),
+        ({"left": NOBODY, "right": NOBODY, "values": None}, "values"), ([], "body"), (None, "body"),
+        (3, "body"), ({"left": NOBODY, "right": NOBODY, "values": 1}, "values"),
     ],
 )  # fmt: skip
 def test_bodies_that_cannot_be_are_refused(client, body, pointer):
@@ -126,14 +126,14 @@ def test_broken_json_is_refused(client, body):
 @pytest.mark.parametrize(
     ("fields", "status", "pointer"),
     [
-        ({"left": b"model"}, 400, None),
+        ({"left": b"model"}, 400, "right"),
         ({"left": b"model", "right": b""}, 400, None),
         ({"left": b"model", "right": b"model", "more": b"model"}, 400, "more"),
         ({"left": b"model", "right": b"model", "file": b"model"}, 400, "file"),
         ({"left": b"model", "right": b"model", "values": "maybe"}, 400, "values"),
         ({"left": b"model", "right": b"model", "values": "true" * 100}, 400, "values"),
         ({"left": b"model", "right": b"model", "values": ["true", "true"]}, 400, "values"),
-        ({"left": b"\x89PNG\r\n\x1a\n" + bytes(100), "right": b"model"}, 415, None),
+        ({"left": b"\x89PNG\r\n\x1a\n" + bytes(100), "right": b"model"}, 415, "left"),
     ],
 )
 def test_forms_that_cannot_be_are_refused_and_leave_nothing(compare, nothing_left, fields, status, pointer):

@@ -66,6 +66,10 @@ def test_not_ready_is_a_problem_that_shows_the_workers(client, sandbox, monkeypa
             {"static": KindState(installed=True, warm=True, layers={"seccomp": True}, probes={"socket": False})},
             False,
         ),
+        ({}, {"static": WARM, "values": KindState(installed=True)}, True),
+        ({"warm_values": True}, {"static": WARM, "values": KindState(installed=True)}, False),
+        ({"warm_values": True}, {"static": WARM, "values": WARM}, True),
+        ({"warm_values": True}, {"static": WARM, "values": KindState()}, True),
         ({"allow_unconfined": True}, {"static": KindState(installed=True, warm=True, layers={"seccomp": False})}, True),
     ],
 )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 
-from service.errors import BY_CODE, ErrorInfo, InputError, LimitExceeded, RequestError, WorkerError
+import msgspec
+import pytest
+
+from service.builders.common import Problems
+from service.errors import BY_CODE, ErrorInfo, InputError, InvalidSpec, LimitExceeded, RequestError, WorkerError
+from service.language import as_data, from_data, msg
+from service.parsers.suggest import did_you_mean
 from service.web.problems import CODES, STATUSES, code_of, encode, problem
 from service.web.titles import TITLES
 
@@ -58,3 +64,32 @@ def test_statuses_that_only_http_knows_have_codes_too():
     assert code_of(405) == "method_not_allowed"
     assert code_of(414) == "request_uri_too_long"
     assert code_of(417) == "expectation_failed"
+
+
+def test_what_an_error_lists_is_said_in_the_reader_s_language():
+    """Also after the error crossed the wall and was stored: the problems of a spec, and what a file looks like."""
+    problems = Problems()
+    problems.add("layers[0]", msg("{label}: {name} {problem}", label="a", name="units", problem=msg("is required.")))
+    problems.add("layers[1]", msg("{place} must be the name of a layer.", place="b"), did_you_mean("Denze", ["Dense"]))
+    with pytest.raises(InvalidSpec) as raised:
+        problems.raise_if_any()
+    stored = msgspec.json.encode(raised.value.info, enc_hook=as_data)
+    info = msgspec.json.decode(stored, type=ErrorInfo, dec_hook=from_data)
+    said = json.loads(encode(problem(info, request_id="r")))
+    assert said["detail"] == "a: units is required. (1 more problem listed in errors.)"
+    assert [each["detail"] for each in said["errors"]] == [
+        "a: units is required.",
+        'b must be the name of a layer. Did you mean "Dense"?',
+    ]
+    assert "Dense" in json.loads(encode(problem(info, request_id="r"), "zh-Hans"))["errors"][1]["detail"]
+    assert "must" not in encode(problem(info, request_id="r"), "zh-Hans").decode()
+
+
+def test_what_a_file_looks_like_is_said_too():
+    """One phrase for each file; what is none of ours stays as it is."""
+    extra = {"looks_like": "a text file", "files": {"x": "a script", "y": 1}, "errors": [{"detail": {"odd": 1}}, 2]}
+    info = ErrorInfo(code="unknown_format", detail=msg("d"), extra=extra)
+    document = json.loads(encode(problem(info, request_id="r"), "zh-Hans"))
+    assert document["looks_like"] == "文本文件"
+    assert document["files"] == {"x": "脚本", "y": 1}
+    assert document["errors"] == [{"detail": {"odd": 1}}, 2]

@@ -160,7 +160,10 @@ def test_half_of_a_class_of_ones_own_is_said_to_be_missing() -> None:
 
 
 def test_an_exported_graph_shows_that_nothing_is_missing() -> None:
-    """torch.export lists all operations: if layers make every matrix product, containers of one's own cost none."""
+    """torch.export lists all operations: if layers make every matrix product, containers of one's own cost none.
+
+    A checkpoint that holds something called `operations` shows nothing.
+    """
     held = layer("m.a", "linear", weight("weight", (4, 8), "kernel"), type="Linear", parent="m", inputs=(), uses=1,
                  input_shapes=((None, 8),), output_shapes=((None, 4),))  # fmt: skip
     own = layer("m", "container", type="Mine", custom=True, inputs=(), uses=1)
@@ -168,5 +171,7 @@ def test_an_exported_graph_shows_that_nothing_is_missing() -> None:
         ({"torch.ops.aten.linear.default": 1}, "complete"),
         ({"torch.ops.aten.linear.default": 1, "torch.ops.aten.matmul.default": 1}, "partial"),
     ):
-        found = costed("torch", own, held, tags={"operations": operations})
+        found = costed("torch", own, held, tags={"operations": operations}, format="torch_export")
         assert total(found).macs.status == status  # fmt: skip
+        forged = costed("torch", own, held, tags={"operations": operations}, format="torch_zip")
+        assert total(forged).macs.status == "partial"

@@ -1,4 +1,4 @@
-"""What the frameworks' own tools count (tests/drivers/costs.py), made once; short ways to cost a model."""
+"""What the frameworks' own tools count (tests/drivers/costs.py, programs.py), made once; short ways to cost a model."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ from service.tree import Layer, Model
 from tests import builders
 from tests.corpus import CACHE, ROOT, _make
 
-DRIVER = ROOT / "tests" / "drivers" / "costs.py"
+DRIVERS = ROOT / "tests" / "drivers"
 
 
 @functools.cache
-def folder(kind: str) -> Path:
-    """Folder with the driver's models and numbers for one framework."""
-    target = CACHE / f"costs_{kind}-{hashlib.sha256(DRIVER.read_bytes()).hexdigest()[:16]}"
+def folder(kind: str, name: str = "costs") -> Path:
+    """Folder with a driver's models and numbers for one framework."""
+    driver = DRIVERS / f"{name}.py"
+    target = CACHE / f"{name}_{kind}-{hashlib.sha256(driver.read_bytes()).hexdigest()[:16]}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"costs_{kind}.lock").open("w") as lock:
+    with (CACHE / f"{name}_{kind}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes make it once
         if not target.exists():
-            _make(DRIVER, kind, target)
+            _make(driver, kind, target)
     return target
 
 
 @functools.cache
-def measured(kind: str) -> dict[str, Any]:
+def measured(kind: str, name: str = "costs") -> dict[str, Any]:
     """The tools' numbers by model."""
-    found: dict[str, Any] = json.loads((folder(kind) / "expected.json").read_text())
+    found: dict[str, Any] = json.loads((folder(kind, name) / "expected.json").read_text())
     return found
 
 

@@ -135,11 +135,7 @@ TORCH: tuple[Callable[[Random], Description], ...] = (
 
 def _dense(random: Random) -> Description:
     one = _of("Dense", [[None, random.randint(1, 9)]], units=random.randint(1, 9), use_bias=_flag(random))
-    then = random.choice([None, None, None, "int8", "int4", "float8", "lora"])
-    if then == "lora":
-        one["arguments"]["lora_rank"] = random.randint(1, 4)
-        return one
-    return {**one, "then": then}
+    return _slimmed(random, one, ["int8", "int4", "float8"])
 
 
 def _einsum(random: Random) -> Description:
@@ -150,7 +146,17 @@ def _einsum(random: Random) -> Description:
         ("abcd,cde->abe", [None, 2, 3, 4], [None, 6], "e"),
         ("...x,xy->...y", [None, 5, 4], [7], "y"),
     ])  # fmt: skip
-    return _of("EinsumDense", [inputs], equation=equation, output_shape=output, bias_axes=random.choice([None, axes]))
+    one = _of("EinsumDense", [inputs], equation=equation, output_shape=output, bias_axes=random.choice([None, axes]))
+    return _slimmed(random, one, [] if "..." in equation else ["int8", "int4"])  # Keras cannot quantise an ellipsis
+
+
+def _slimmed(random: Random, one: Description, quantizations: list[str]) -> Description:
+    """Some with a pair of low rank, some quantised, most as they are."""
+    then = random.choice([None, None, None, "lora", *quantizations])
+    if then == "lora":
+        one["arguments"]["lora_rank"] = random.randint(1, 4)
+        return one
+    return {**one, "then": then}
 
 
 _KERAS_SIZES = {1: [9], 2: [9, 8], 3: [6, 5, 4]}
@@ -207,9 +213,11 @@ def _keras_norm(random: Random) -> Description:
 
 
 def _keras_embedding(random: Random) -> Description:
-    one = _of("Embedding", [[None, 4]], input_dim=random.randint(1, 20), output_dim=random.randint(1, 8),
-              mask_zero=_flag(random))  # fmt: skip
-    return {**one, "then": random.choice([None, None, "int8", "int4"])}
+    sizes = {"input_dim": random.randint(1, 20), "output_dim": random.randint(1, 8), "mask_zero": _flag(random)}
+    if random.random() < 0.3:
+        one = _of("ReversibleEmbedding", [[None, 4]], **sizes, tie_weights=_flag(random))
+        return {**one, "then": random.choice([None, None, "int8", "int4"])}
+    return _slimmed(random, _of("Embedding", [[None, 4]], **sizes), ["int8", "int4"])
 
 
 def _cell_arguments(random: Random, kind: str) -> dict[str, Any]:
@@ -225,8 +233,12 @@ def _recurrent(random: Random) -> Description:
 
 def _bidirectional(random: Random) -> Description:
     kind = random.choice(["SimpleRNN", "LSTM", "GRU"])
-    return _of("Bidirectional", [[None, 3, random.randint(1, 6)]], layer=_of(kind, **_cell_arguments(random, kind)),
-               merge_mode=random.choice(["concat", "sum"]))  # fmt: skip
+    inputs = [[None, 3, random.randint(1, 6)]]
+    forward = _of(kind, **_cell_arguments(random, kind))
+    if random.random() < 0.3:
+        backward = _of(kind, **_cell_arguments(random, kind), go_backwards=True)
+        return _of("Bidirectional", inputs, layer=forward, backward_layer=backward)
+    return _of("Bidirectional", inputs, layer=forward, merge_mode=random.choice(["concat", "sum"]))
 
 
 def _around_cells(random: Random) -> Description:
@@ -245,8 +257,9 @@ def _conv_lstm(random: Random) -> Description:
 def _keras_attention(random: Random) -> Description:
     shape = [None, 4, random.randint(1, 6)]
     if _flag(random):
-        return _of("GroupQueryAttention", [shape, shape], head_dim=random.randint(1, 4), num_query_heads=4,
-                   num_key_value_heads=random.choice([1, 2, 4]), use_bias=_flag(random),
+        heads = random.randint(1, 3)
+        return _of("GroupQueryAttention", [shape, shape], head_dim=random.randint(1, 4),
+                   num_query_heads=heads * random.randint(1, 3), num_key_value_heads=heads, use_bias=_flag(random),
                    use_gate=_flag(random))  # fmt: skip
     more = {"value_dim": random.randint(1, 4)} if _flag(random) else {}
     more = {**more, "output_shape": random.randint(1, 4)} if _flag(random) else more
@@ -277,7 +290,9 @@ def _wrapped(random: Random) -> Description:
 
 
 def _normalization(random: Random) -> Description:
-    return _of("Normalization", [[None, random.randint(1, 6)]])
+    width = random.randint(1, 6)
+    told = {"mean": [0.5] * width, "variance": [2.0] * width} if _flag(random) else {}
+    return _of("Normalization", [[None, width]], **told)
 
 
 KERAS: tuple[Callable[[Random], Description], ...] = (

@@ -21,6 +21,7 @@ import pytest
 from service.config import Limits
 from service.enrich import counts, seeds
 from service.enrich.explain import explain_layers, rules
+from service.enrich.kinds.catalogue import kinds
 from service.formats import Upload
 from service.language import from_data
 from service.readers import keras_v3, torch_zip
@@ -31,8 +32,10 @@ from tests.corpus import ROOT, interpreter
 from tests.service.enrich.explanations import random_layers
 
 DRIVER = ROOT / "tests" / "drivers" / "layers.py"
-NUMBERS = {"keras": 720, "torch": 3000}
+NUMBERS = {"keras": 2160, "torch": 3000}
 SEED = 20
+OPTIONAL = {"lora_rank", "backward_layer", "mean", "variance", "kdim", "vdim", "proj_size", "value_dim", "output_shape"}
+"""Options that are given or not; the others are always given."""
 INNER = ("time_distributed", "spectral_norm")
 """Kinds that the rule of the layer inside speaks for."""
 
@@ -91,10 +94,35 @@ def packed_away(layer: Layer) -> int:
     return sum((weight.count or 0) - weight.stored_count for weight in layer.weights if weight.stored_count is not None)
 
 
-def test_every_class_and_option_was_drawn() -> None:
+def test_every_kind_was_drawn() -> None:
     """The random layers are of many kinds: no rule with weights of its own goes untried."""
     tried = {layer.kind for framework in NUMBERS for model in built(framework)[1].values() for layer in model.layers}
     assert set(rules()) - tried <= {"quantization"}
+
+
+@pytest.mark.parametrize("framework", NUMBERS)
+def test_every_option_was_drawn(framework: str) -> None:
+    """Whatever the catalogue of kinds says changes a count was tried in two ways at least."""
+    drawn: dict[tuple[str, str], set[str]] = {}
+    waiting = descriptions(framework)
+    while waiting:
+        one = waiting.pop()
+        told = {**one["arguments"], "quantize": one.get("then")}
+        for name, value in told.items():
+            drawn.setdefault((one["type"], name), set()).add(str(value))
+            waiting.extend(item for item in _listed(value) if isinstance(item, dict))
+        for name in OPTIONAL - told.keys():
+            drawn.setdefault((one["type"], name), set()).add("left out")
+    for kind in kinds():
+        classes = [name for found in kind.classes if found.framework == framework for name in found.names]
+        options = [found.name for found in kind.options if found.framework == framework and found.changes]
+        for name in (part for option in options for part in option.split(", ")):
+            values = set().union(*(drawn.get((one, name), set()) for one in classes))
+            assert len(values) > 1, (kind.kind, name, values)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def test_keras_layers_from_a_file() -> None:

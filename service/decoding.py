@@ -1,0 +1,103 @@
+"""Decodes models whose layers say the same over and over: equal JSON is decoded once and shared. Knows types only.
+
+A model of 100,000 layers repeats a few hundred explanations and quantities, each with sentences of several pieces;
+decoding them one by one takes ten times as long, and fills the memory with equal trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from service.costs import ByDtype, Extents, LayerCost, Quantity
+from service.language import Message, from_data
+from service.tree import Explanation, Layer, Report
+
+MAX_KNOWN = 10_000
+"""Most pieces of JSON that are kept while one model is decoded."""
+
+IN_COST: dict[str, Any] = {
+    "macs": Quantity,
+    "flops": Quantity,
+    "activation_elements": Quantity,
+    "activation_bytes": Quantity,
+    "parameter_bytes": ByDtype,
+    "receptive_field": Extents | None,
+    "stride": Extents | None,
+}
+IN_LAYER: dict[str, Any] = {"explanation": Explanation | None, "notes": tuple[Message, ...]}
+"""What has sentences in a layer and its cost, and is the same for many layers of a large model."""
+
+
+def partly(kind: type[msgspec.Struct], types: Mapping[str, Any]) -> type[msgspec.Struct]:
+    """A type that decodes as `kind` does, but these fields as these types; `msgspec.Raw` keeps the JSON as it is."""
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(kind):
+        default = {"default": field.default, "default_factory": field.default_factory}
+        given = {name: value for name, value in default.items() if value is not msgspec.NODEFAULT}
+        if given and types.get(field.name) is msgspec.Raw:
+            given = {"default": msgspec.Raw(msgspec.json.encode(field.default))}
+        fields.append((field.name, types.get(field.name, field.type), msgspec.field(**given)))
+    return msgspec.defstruct(f"_{kind.__name__}", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+
+
+LIGHT_LAYER = partly(
+    Layer,
+    {
+        **dict.fromkeys(IN_LAYER, msgspec.Raw),
+        "cost": partly(LayerCost, dict.fromkeys(IN_COST, msgspec.Raw)) | None,
+    },
+)
+"""A layer whose sentences are left as the JSON that they are."""
+
+outline = msgspec.json.Decoder(partly(Report, {"layers": msgspec.Raw}), dec_hook=from_data)
+"""A report whose layers are left as the JSON that they are."""
+light_layers: Any = msgspec.json.Decoder(list[LIGHT_LAYER], dec_hook=from_data)  # type: ignore[valid-type]
+_pieces = {name: msgspec.json.Decoder(kind, dec_hook=from_data) for name, kind in {**IN_COST, **IN_LAYER}.items()}
+_NAMES = Layer.__struct_fields__
+
+
+def decode_piece(name: str, raw: msgspec.Raw) -> Any:
+    """A field of `IN_COST` or `IN_LAYER` from its JSON. Raises msgspec.DecodeError."""
+    return _pieces[name].decode(raw)
+
+
+def decode_report(data: bytes) -> Report:
+    """A report. Raises msgspec.DecodeError."""
+    found: Any = outline.decode(data)
+    values = {name: getattr(found, name) for name in Report.__struct_fields__}
+    return Report(**{**values, "layers": decode_layers(found.layers)})
+
+
+def decode_layers(raw: bytes | msgspec.Raw) -> tuple[Layer, ...]:
+    """A list of layers. Raises msgspec.DecodeError."""
+    piece = once(decode_piece)
+    return tuple(_whole(light, piece) for light in light_layers.decode(raw))
+
+
+def once(make: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """`make(name, value)` with what it made before given again, for JSON that is equal or the same object."""
+    known: dict[tuple[str, bytes | int], tuple[Any, Any]] = {}
+
+    def given(name: str, value: Any) -> Any:
+        key = name, bytes(value) if isinstance(value, msgspec.Raw) else id(value)
+        found = known.get(key)
+        if found is None:
+            found = value, make(name, value)  # holds the value, so that no other can have its id
+            if len(known) < MAX_KNOWN:
+                known[key] = found
+        return found[1]
+
+    return given
+
+
+def _whole(light: Any, piece: Callable[[str, Any], Any]) -> Layer:
+    values = {name: getattr(light, name) for name in _NAMES}
+    for name in IN_LAYER:
+        values[name] = piece(name, values[name])
+    if light.cost is not None:
+        costs = {name: piece(name, getattr(light.cost, name)) for name in IN_COST}
+        values["cost"] = LayerCost(**costs, calls=light.cost.calls)
+    return Layer(**values)
