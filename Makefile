@@ -54,7 +54,9 @@ messages: .venv/.installed  ## bring the catalogues of both Chinese scripts up t
 		--sort-by-file --no-wrap --omit-header --project weighbridge --output-file .cache/weighbridge.pot .
 	@for locale in zh_Hans zh_Hant; do \
 		$(BIN)/pybabel -q update --domain weighbridge --input-file .cache/weighbridge.pot --output-dir service/locale \
-			--locale $$locale --no-fuzzy-matching --ignore-obsolete --no-wrap --ignore-pot-creation-date || exit 1; done
+			--locale $$locale --no-fuzzy-matching --ignore-obsolete --no-wrap --ignore-pot-creation-date || exit 1; \
+		sed -i -E '/^"(Report-Msgid-Bugs-To|POT-Creation-Date|PO-Revision-Date|Last-Translator|Generated-By):/d' \
+			service/locale/$$locale/LC_MESSAGES/weighbridge.po; done
 
 clean:  ## remove the environments and everything that was made or cached, but not var/ (the service's data)
 	@rm -rf .venv .venv-keras .venv-torch .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

@@ -141,7 +141,8 @@ def badly_folded(pair: UnitPair, norm: Unit, slots: Sequence[SlotPair], wrong: S
     """A normalisation that was folded, but not into all of a layer's weights."""
     args = {"weights": _weights(slots), "layer": name_of(pair), "norm": norm.layer.path,
             "wrong": _weights(wrong) or ("bias",)}  # fmt: skip
-    return Problem(code="batch_norm_folded", text=msg(_TEXTS["batch_norm_folded"], **args), layers=_layers(pair))
+    code = "batch_norm_folded"
+    return Problem(code=code, text=msg(_TEXTS[code], **args), layers=_layers(pair))
 
 
 def _between(pair: UnitPair, other: UnitPair, code: str) -> Problem:

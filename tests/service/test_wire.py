@@ -33,12 +33,12 @@ def test_tasks_and_answers_come_back_the_same() -> None:
 @pytest.mark.parametrize(
     ("task", "descriptors", "seconds", "memory"),
     [
-        (Task(work="read", parts=("a", "b")), 2, 30.0, 512),
+        (Task(work="read", parts=("a", "b")), 2, 30.0, 768),
         (Task(work="measure", parts=("a",)), 1, 600.0, 768),
         (Task(work="build"), 1, 60.0, 1400),
-        (Task(work="compare"), 2, 30.0, 1024),
+        (Task(work="compare"), 2, 30.0, 1536),
         (Task(work="compare", values=True, parts=("a",), right_parts=("b", "c")), 5, 600.0, 1536),
-        (Task(work="selftest", parts=("socket",)), 0, 30.0, 512),
+        (Task(work="selftest", parts=("socket",)), 0, 30.0, 768),
     ],
 )
 def test_a_task_says_what_comes_with_it_and_what_it_may_use(task: Task, descriptors, seconds, memory) -> None:

@@ -71,7 +71,9 @@ def _batch() -> Entry:
             option("torch", "affine", msg("False leaves out weight and bias, one value per feature each.")),
             *without_effect("torch", ("track_running_stats",),
                             msg("It brings buffers, which PyTorch keeps outside parameters().")),
-            *without_effect("keras", ("momentum", "epsilon", "synchronized"), msg("It is a number, not a weight.")),
+            *without_effect("keras", ("momentum", "epsilon"), msg("It is a number, not a weight.")),
+            *without_effect("keras", ("synchronized",),
+                            msg("It says over which replicas statistics are taken, not how many there are.")),
             *without_effect("torch", ("momentum", "eps"), msg("It is a number, not a weight.")),
         ),
         differences=(

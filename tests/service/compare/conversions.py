@@ -24,13 +24,14 @@ from tests import builders
 from tests.corpus import CACHE, ROOT, corpus_dir, interpreter
 
 DRIVER = ROOT / "tests" / "drivers" / "conversions.py"
+MISTAKES = DRIVER.with_name("mistakes.py")
 
 
 @functools.cache
 def torch_dir() -> Path:
     """Folder with what `tests/drivers/conversions.py` wrote."""
     keras = corpus_dir("keras_conversions")
-    digest = hashlib.sha256(DRIVER.read_bytes() + keras.name.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(DRIVER.read_bytes() + MISTAKES.read_bytes() + keras.name.encode()).hexdigest()[:16]
     target = CACHE / f"conversions-{digest}"
     with (CACHE / "conversions.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes make it once
