@@ -32,7 +32,7 @@ serve: install  ## start the service on HOST:PORT (127.0.0.1:8000)
 	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py service.wsgi:app
 
 test: install .venv-keras/.tests .venv-torch/.tests check  ## all checks and all tests; PYTEST_ARGS="-k zip" narrows them
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 check: .venv/.installed  ## lint, types, and the import contract of the rooms
 	@$(BIN)/ruff check --quiet .
