@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from service.comparisons import Comparison
-from service.language import Message, msg
+from service.language import msg
 from service.translation import Say
 from service.views import comparison_rows as rows
 from service.views.escape import terminal
@@ -25,27 +25,16 @@ th { background: #f6f8fa }
 
 def render(comparison: Comparison, say: Say) -> str:
     """The whole page."""
-    title = _text(say(msg("Comparison of two models")))
-    head = f'<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n<style>{_STYLE}</style>\n'
+    tag, title = _text(say(msg("en"))), _text(say(msg("Comparison of two models")))
+    page = f'<!DOCTYPE html>\n<html lang="{tag}">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+    head = f"{page}<style>{_STYLE}</style>\n"
     return "\n".join([f"{head}</head>\n<body>", *_body(comparison, say), "</body>\n</html>\n"])
 
 
 def _body(comparison: Comparison, say: Say) -> Iterator[str]:
-    folds = rows.folds(comparison)
     yield f'<p class="summary">{_text(say(comparison.summary))}</p>'
-    yield from _section(rows.MODELS, rows.SIDE_HEADINGS, rows.side_cells(comparison, say), say)
-    yield from _paragraph(rows.gap_text(comparison, say))
-    yield from _paragraph(rows.verdict_text(comparison, say))
-    causes = [rows.cause_cells(cause, say) for cause in comparison.causes]
-    yield from _section(rows.CAUSES, rows.CAUSE_HEADINGS, causes, say)
-    problems = [rows.problem_cells(problem, say) for problem in comparison.problems]
-    yield from _section(rows.PROBLEMS, rows.PROBLEM_HEADINGS, problems, say)
-    settings = [rows.setting_cells(found) for found in rows.settings(comparison)]
-    yield from _section(rows.SETTINGS, rows.SETTING_HEADINGS, settings, say)
-    yield from _paragraph(rows.equal_settings(comparison, say))
-    layers = [rows.layer_cells(fold, say) for fold in folds]
-    yield from _section(rows.LAYERS, rows.LAYER_HEADINGS, layers, say)
-    yield from _paragraph(rows.equal_layers(comparison, folds, say))
+    for section in rows.sections(comparison, say):
+        yield from _section(section, say)
     if comparison.notes:
         yield f"<h2>{_text(say(rows.NOTES))}</h2>"
         yield from (f"<p>{_text(say(note))}</p>" for note in comparison.notes)
@@ -55,19 +44,13 @@ def _text(text: str) -> str:
     return escape(terminal(text))
 
 
-def _paragraph(text: str | None) -> Iterator[str]:
-    if text:
-        yield f"<p>{_text(text)}</p>"
-
-
-def _section(heading: Message, headings: Sequence[Message], lines: list[tuple[str, ...]], say: Say) -> Iterator[str]:
-    if lines:
-        yield f"<h2>{_text(say(heading))}</h2>\n<table>"
-        yield _row("th", [say(heading) for heading in headings])
-        yield from (_row("td", line) for line in lines[: rows.MAX_LINES])
+def _section(section: rows.Section, say: Say) -> Iterator[str]:
+    if section.lines:
+        yield f"<h2>{_text(say(section.heading))}</h2>\n<table>"
+        yield _row("th", [say(heading) for heading in section.headings])
+        yield from (_row("td", line) for line in section.lines)
         yield "</table>"
-    if len(lines) > rows.MAX_LINES:
-        yield from _paragraph(rows.left_out(len(lines) - rows.MAX_LINES, say))
+    yield from (f"<p>{_text(text)}</p>" for text in section.below)
 
 
 def _row(tag: str, cells: Sequence[str]) -> str:

@@ -6,14 +6,14 @@ Layers that differ in the same way are told once: a renamed model of a thousand 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from functools import reduce
 
 import msgspec
 
 from service.basis import Frozen
 from service.comparisons import Cause, Comparison, Difference, HyperParameter, LayerPair, Problem, Side, WeightPair
-from service.language import msg, sentences, verbatim
+from service.language import Message, msg, sentences, verbatim
 from service.translation import Say
 
 MAX_LINES = 200
@@ -238,3 +238,35 @@ def equal_layers(comparison: Comparison, shown: list[Fold], say: Say) -> str:
 def left_out(count: int, say: Say) -> str:
     """That there are more lines than are shown."""
     return say(msg("{count} more are left out here; JSON and CSV hold all.", count=count))
+
+
+class Section(Frozen, frozen=True, kw_only=True):
+    """One table of a comparison, and what is said below it."""
+
+    heading: Message
+    headings: tuple[Message, ...]
+    lines: tuple[tuple[str, ...], ...]
+    below: tuple[str, ...] = ()
+
+
+def sections(comparison: Comparison, say: Say) -> Iterator[Section]:
+    """The tables of every page for eyes, in order; at most `MAX_LINES` lines each, and how many are left out."""
+    found = folds(comparison)
+    told = gap_text(comparison, say), verdict_text(comparison, say)
+    yield _section(MODELS, SIDE_HEADINGS, side_cells(comparison, say), say, *told)
+    yield _section(CAUSES, CAUSE_HEADINGS, [cause_cells(cause, say) for cause in comparison.causes], say)
+    yield _section(PROBLEMS, PROBLEM_HEADINGS, [problem_cells(problem, say) for problem in comparison.problems], say)
+    lines = [setting_cells(setting) for setting in settings(comparison)]
+    yield _section(SETTINGS, SETTING_HEADINGS, lines, say, equal_settings(comparison, say))
+    lines = [layer_cells(fold, say) for fold in found]
+    yield _section(LAYERS, LAYER_HEADINGS, lines, say, equal_layers(comparison, found, say))
+
+
+def _section(
+    heading: Message, headings: tuple[Message, ...], lines: Sequence[tuple[str, ...]], say: Say, *below: str | None
+) -> Section:
+    more = len(lines) - MAX_LINES
+    said = [left_out(more, say) if more > 0 else None, *below]
+    return Section(
+        heading=heading, headings=headings, lines=tuple(lines[:MAX_LINES]), below=tuple(text for text in said if text)
+    )

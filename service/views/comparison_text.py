@@ -22,33 +22,20 @@ def render(comparison: Comparison, say: Say) -> str:
 
 
 def _lines(comparison: Comparison, say: Say) -> Iterator[str]:
-    folds = rows.folds(comparison)
     yield terminal(say(comparison.summary))
-    yield ""
-    yield from _table(rows.SIDE_HEADINGS, rows.side_cells(comparison, say), say)
-    yield rows.gap_text(comparison, say)
-    yield from filter(None, [rows.verdict_text(comparison, say)])
-    causes = [rows.cause_cells(cause, say) for cause in comparison.causes]
-    yield from _section(rows.CAUSES, rows.CAUSE_HEADINGS, causes, say)
-    problems = [rows.problem_cells(problem, say) for problem in comparison.problems]
-    yield from _section(rows.PROBLEMS, rows.PROBLEM_HEADINGS, problems, say)
-    settings = [rows.setting_cells(found) for found in rows.settings(comparison)]
-    yield from _section(rows.SETTINGS, rows.SETTING_HEADINGS, settings, say)
-    yield from filter(None, [rows.equal_settings(comparison, say)])
-    layers = [rows.layer_cells(fold, say) for fold in folds]
-    yield from _section(rows.LAYERS, rows.LAYER_HEADINGS, layers, say)
-    yield from ("", rows.equal_layers(comparison, folds, say))
+    for section in rows.sections(comparison, say):
+        yield from _section(section, say)
     if comparison.notes:
         yield from ("", headed(rows.NOTES, say), *(f"  {terminal(say(note))}" for note in comparison.notes))
 
 
-def _section(heading: Message, headings: Sequence[Message], lines: list[tuple[str, ...]], say: Say) -> Iterator[str]:
-    if lines:
+def _section(section: rows.Section, say: Say) -> Iterator[str]:
+    if section.lines or section.below:
         yield ""
-        yield headed(heading, say)
-        yield from _table(headings, lines[: rows.MAX_LINES], say)
-    if len(lines) > rows.MAX_LINES:
-        yield rows.left_out(len(lines) - rows.MAX_LINES, say)
+    if section.lines:
+        yield headed(section.heading, say)
+        yield from _table(section.headings, section.lines, say)
+    yield from map(terminal, section.below)
 
 
 def _table(headings: Sequence[Message], lines: Iterable[tuple[str, ...]], say: Say) -> Iterator[str]:
