@@ -5,8 +5,8 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from schemas.analysis import STATES, ProblemSchema
-from schemas.report import STATUSES
 from schemas.shorthand import (
+    STATUSES,
     boolean,
     choice,
     integer,

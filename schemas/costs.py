@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from schemas.shorthand import choice, integer, mapping, nested, nested_list, sentence, sentences, shape, shapes, string
-
-STATUSES = ("complete", "partial", "unavailable")
+from schemas.shorthand import (
+    STATUSES,
+    choice,
+    integer,
+    mapping,
+    nested,
+    nested_list,
+    sentence,
+    sentences,
+    shape,
+    shapes,
+    string,
+)
 
 
 class QuantitySchema(Schema):

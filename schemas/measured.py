@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema
 
-from schemas.shorthand import boolean, choice, integer, integers, nested, number, numbers, sentence, string
-
-STATUSES = ("complete", "partial", "unavailable")
+from schemas.shorthand import STATUSES, boolean, choice, integer, integers, nested, number, numbers, sentence, string
 
 
 class HistogramSchema(Schema):

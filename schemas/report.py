@@ -11,6 +11,7 @@ from schemas.blocks import BlockSchema
 from schemas.costs import LayerCostSchema, ModelCostSchema
 from schemas.measured import WeightStatisticsSchema
 from schemas.shorthand import (
+    STATUSES,
     boolean,
     choice,
     integer,
@@ -30,7 +31,6 @@ from schemas.shorthand import (
 
 GROUPS = ("trainable", "frozen", "statistic", "unknown", "optimizer", "ema", "other")
 SOURCES = ("recorded", "rule", "unknown")
-STATUSES = ("complete", "partial", "unavailable")
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from marshmallow import fields, validate
 from marshmallow.types import StrSequenceOrSet
 
+STATUSES = ("complete", "partial", "unavailable")
+"""How far a number is known."""
+
 
 def _about(description: str) -> dict[str, Any]:
     return {"description": description}

@@ -25,6 +25,16 @@ def text(value: str, limit: int = MAX_TEXT) -> str:
     return value.encode("utf-8", errors="replace").decode("utf-8")
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number; a truth value, which Python counts as one, is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def whole(value: Any) -> int | None:
+    """`value` if it is a whole number and no truth value, else None."""
+    return value if type(value) is int else None
+
+
 def json_value(value: Any, depth: int = 0) -> Any:
     """A JSON value that resembles `value`; what JSON cannot hold becomes a short description of itself."""
     if value is None or isinstance(value, bool):

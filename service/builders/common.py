@@ -13,6 +13,7 @@ from typing import Any
 from service.config import Limits
 from service.errors import InvalidSpec, LimitExceeded
 from service.language import Message, msg, msgn, sentences, verbatim
+from service.plain import whole
 from service.tree import Shape, Weight
 
 MAX_PROBLEMS = 50
@@ -159,3 +160,9 @@ def byte_size(count: int | None, dtype: str | None) -> int | None:
 def as_shape(sizes: Iterable[Any]) -> Shape:
     """Sizes as plain integers or None."""
     return tuple(None if size is None else int(size) for size in sizes)
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Whether `value` is a whole number from `least`."""
+    found = whole(value)
+    return found is not None and found >= least

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from service.builders.common import joined
+from service.builders.common import is_whole, joined
 from service.builders.keras_allowed import LAYER_ARGUMENTS
 from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
+from service.plain import is_number
 
 MAX_NGRAMS = 100
 """TextVectorization makes a list as long as this number."""
@@ -113,17 +114,17 @@ def _by_default(name: str, value: Any, default: Any) -> Message | None:
     if isinstance(default, bool):
         return None if isinstance(value, bool) else msg("must be true or false.")
     if isinstance(default, float):
-        return None if _is_number(value) or isinstance(value, list) else msg("must be a number.")
+        return None if is_number(value) or isinstance(value, list) else msg("must be a number.")
     return None if _is_plain(value) else msg("must be a plain value: a number, a text or a list of them.")
 
 
 def _count(_name: str, value: Any) -> Message | None:
-    return None if _is_whole(value, 1) else msg("must be a whole number from 1.")
+    return None if is_whole(value, 1) else msg("must be a whole number from 1.")
 
 
 def _window(_name: str, value: Any) -> Message | None:
     values = value if isinstance(value, list) else [value]
-    fine = bool(values) and all(_is_whole(item, 1) for item in values)
+    fine = bool(values) and all(is_whole(item, 1) for item in values)
     return None if fine else msg("must be a whole number from 1, or a list of them.")
 
 
@@ -135,7 +136,7 @@ def _margin(name: str, value: Any) -> Message | None:
         item = waiting.pop()
         if isinstance(item, list):
             waiting += item
-        elif not _is_whole(item, 0) and item is not None:
+        elif not is_whole(item, 0) and item is not None:
             if name in WORDS:
                 return msg('must be whole numbers from 0 or one of "valid", "same".')
             return msg("must be whole numbers from 0.")
@@ -154,12 +155,12 @@ def _axes(_name: str, value: Any) -> Message | None:
 
 
 def _shape(_name: str, value: Any) -> Message | None:
-    fine = isinstance(value, list) and all(size is None or _is_whole(size, 1) for size in value)
+    fine = isinstance(value, list) and all(size is None or is_whole(size, 1) for size in value)
     return None if fine else msg("must be a list of sizes, null where open.")
 
 
 def _fraction(_name: str, value: Any) -> Message | None:
-    return None if _is_number(value) and 0 <= value <= 1 else msg("must be a number from 0 to 1.")
+    return None if is_number(value) and 0 <= value <= 1 else msg("must be a number from 0 to 1.")
 
 
 def _word(name: str, value: Any) -> Message | None:
@@ -180,7 +181,7 @@ def _nothing(_name: str, value: Any) -> Message | None:
 
 def _ngrams(_name: str, value: Any) -> Message | None:
     sizes = value if isinstance(value, list) else [value]
-    fine = all(_is_whole(size, 1) and size <= MAX_NGRAMS for size in sizes)
+    fine = all(is_whole(size, 1) and size <= MAX_NGRAMS for size in sizes)
     return None if fine else msg("must be a whole number from 1 to {most}, or a list of them.", most=MAX_NGRAMS)
 
 
@@ -201,14 +202,6 @@ _CHECKS: tuple[tuple[frozenset[str], Callable[[str, Any], Message | None]], ...]
     (frozenset({"ngrams"}), _ngrams),
     (frozenset({"name"}), _text),
 )
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return type(value) is int and value >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_plain(value: Any) -> bool:

@@ -26,6 +26,7 @@ from service.catalog.keras_classes import is_custom, is_operation, snake_case
 from service.catalog.keras_config import as_shape
 from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
+from service.plain import whole
 from service.tree import Shape
 
 MAX_NAME = 1000
@@ -72,7 +73,7 @@ def layer(entry: Any, pointer: str) -> LayerSpec:
         calls=keras_calls.calls(entry.get("inbound_nodes"), class_name, pointer),
         trainable=config["trainable"] if isinstance(config.get("trainable"), bool) else None,
         build_shape=_build_shape(entry),
-        shared_id=_integer(entry.get("shared_object_id")),
+        shared_id=whole(entry.get("shared_object_id")),
     )
     return _sorted(spec, entry, config)
 
@@ -304,7 +305,3 @@ def _build_shape(entry: dict[str, Any]) -> Any:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _integer(value: Any) -> int | None:
-    return value if type(value) is int else None

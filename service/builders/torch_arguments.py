@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from service.builders.common import joined
+from service.builders.common import is_whole, joined
 from service.builders.torch_allowed import FORMAT_ARGUMENTS, LAYER_ARGUMENTS, REFUSED_ARGUMENTS
 from service.language import Message, msg
 from service.parsers.suggest import did_you_mean
+from service.plain import is_number
 
 MAX_COPIES = 1000
 """Most repetitions (`num_layers`) of one layer: PyTorch makes each of them."""
@@ -101,9 +102,9 @@ def _by_default(value: Any, default: Any) -> Message | None:
     if isinstance(default, bool):
         return None if isinstance(value, bool) else msg("must be true or false.")
     if isinstance(default, float):
-        return None if _is_number(value) else msg("must be a number.")
-    fine = value is None or isinstance(value, str | bool) or _is_number(value)
-    fine = fine or (isinstance(value, list) and all(_is_number(item) for item in value))
+        return None if is_number(value) else msg("must be a number.")
+    fine = value is None or isinstance(value, str | bool) or is_number(value)
+    fine = fine or (isinstance(value, list) and all(is_number(item) for item in value))
     return None if fine else msg("must be a number, a text or a list of numbers.")
 
 
@@ -121,13 +122,13 @@ def _choice(value: Any, words: tuple[str, ...]) -> Message | None:
 
 
 def _count(value: Any) -> Message | None:
-    return None if _is_whole(value, 1) else msg("must be a whole number from 1.")
+    return None if is_whole(value, 1) else msg("must be a whole number from 1.")
 
 
 def _copies(value: Any) -> Message | None:
     return (
         None
-        if _is_whole(value, 1) and value <= MAX_COPIES
+        if is_whole(value, 1) and value <= MAX_COPIES
         else msg("must be a whole number from 1 to {most}.", most=MAX_COPIES)
     )
 
@@ -146,12 +147,12 @@ def _integer(value: Any) -> Message | None:
 
 def _size(value: Any) -> Message | None:
     values = value if isinstance(value, list) else [value]
-    fine = bool(values) and all(item is None or _is_whole(item, 1) for item in values)
+    fine = bool(values) and all(item is None or is_whole(item, 1) for item in values)
     return None if fine else msg("must be a whole number from 1, or a list of them.")
 
 
 def _fraction(value: Any) -> Message | None:
-    return None if _is_number(value) and 0 <= value <= 1 else msg("must be a number from 0 to 1.")
+    return None if is_number(value) and 0 <= value <= 1 else msg("must be a number from 0 to 1.")
 
 
 _CHECKS: tuple[tuple[frozenset[str], Check], ...] = (
@@ -165,14 +166,6 @@ _CHECKS: tuple[tuple[frozenset[str], Check], ...] = (
 )
 
 
-def _is_whole(value: Any, least: int) -> bool:
-    return type(value) is int and value >= least
-
-
 def _all_whole(value: Any, least: int | None) -> bool:
     values = value if isinstance(value, list) else [value]
     return bool(values) and all(type(item) is int and (least is None or item >= least) for item in values)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -13,7 +13,7 @@ from typing import Any
 from service.catalog.keras_classes import KIND_OF_CLASS, is_operation, snake_case
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
-from service.plain import MAX_TEXT, json_value, text
+from service.plain import MAX_TEXT, json_value, text, whole
 from service.tree import Frozen, Shape
 
 _ALSO_OPERATIONS = frozenset(
@@ -134,7 +134,7 @@ def _spec(entry: dict[str, Any], pointer: str, counter: Counter) -> Spec:
         config=config,
         pointer=pointer or "/",
         build_shape=_build_shape(entry),
-        shared_id=_integer(entry.get("shared_object_id")),
+        shared_id=whole(entry.get("shared_object_id")),
         operation=is_operation(class_name, module) or _is_nameless_operation(class_name, config, module),
         calls=_calls(entry.get("inbound_nodes")),
         layers=layers,
@@ -248,7 +248,3 @@ def as_shape(value: Any) -> Shape | None:
 
 def _text(value: Any) -> str | None:
     return text(value) if isinstance(value, str) else None
-
-
-def _integer(value: Any) -> int | None:
-    return value if type(value) is int else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.language import Message, msg
+from service.plain import is_number
 from service.tree import Layer
 
 Config = dict[str, Any]
@@ -36,8 +37,7 @@ class Setting:
 
 def number(value: Any) -> float | int | None:
     """A finite number that is no truth value."""
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if plain and math.isfinite(value) else None
+    return value if is_number(value) and math.isfinite(value) else None
 
 
 def same(value: Any, _: Layer) -> Any:

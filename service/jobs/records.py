@@ -36,62 +36,16 @@ STRUCTURE = Options()
 """Nothing beyond the structure."""
 
 
-class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """One row. `report_id` is set exactly when `state` is succeeded, `error` exactly when it is failed.
+class _Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What both kinds of job have. `report_id` is set exactly when `state` is succeeded, `error` exactly when failed.
 
-    Times are Unix seconds. `cached`: answered from the stored report of the same bytes. `progress`: share of the values
-    that is read, 0 to 1, while an analysis with statistics runs; else None. `parent_id`: the analysis for which this
-    one was made (`catalogue.derive`); it is not listed, and goes with its parent.
+    Times are Unix seconds. `cached`: answered from the stored result of the same content. `progress`: share of the
+    values that is read, 0 to 1, while a job that reads values runs; else None.
     """
 
     id: str
     state: State
     created_at: float
-    name: str
-    bytes: int
-    key: str
-    request_id: str = ""
-    finished_at: float | None = None
-    format: str | None = None
-    framework: str | None = None
-    cached: bool = False
-    report_id: int | None = None
-    error: ErrorInfo | None = None
-    attempts: int = 0
-    parts: tuple[Part, ...] = ()
-    options: Options = STRUCTURE
-    progress: float | None = None
-    parent_id: str | None = None
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in FINAL
-
-    @property
-    def work(self) -> Work:
-        """What its job does."""
-        return "measure" if self.options.stats else "read"
-
-    @property
-    def lane(self) -> Lane:
-        """Which threads run it."""
-        return "values" if self.options.stats else "quick"
-
-
-class ComparisonJob(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison of two analyses as a row; fields that an `Analysis` has too mean the same.
-
-    It waits (`queued`) until both sides are finished. `values`: the numbers are compared too. `key` is filled in when
-    it is added.
-    """
-
-    id: str
-    state: State
-    created_at: float
-    left_id: str
-    right_id: str
-    values: bool = False
     key: str = ""
     request_id: str = ""
     finished_at: float | None = None
@@ -105,6 +59,45 @@ class ComparisonJob(msgspec.Struct, frozen=True, kw_only=True):
     def final(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in FINAL
+
+
+class Analysis(_Row, frozen=True, kw_only=True):
+    """One analysis as a row.
+
+    `parent_id`: the analysis for which this one was made (`catalogue.derive`); it is not listed, and goes with its
+    parent.
+    """
+
+    name: str
+    bytes: int
+    key: str
+    format: str | None = None
+    framework: str | None = None
+    parts: tuple[Part, ...] = ()
+    options: Options = STRUCTURE
+    parent_id: str | None = None
+
+    @property
+    def work(self) -> Work:
+        """What its job does."""
+        return "measure" if self.options.stats else "read"
+
+    @property
+    def lane(self) -> Lane:
+        """Which threads run it."""
+        return "values" if self.options.stats else "quick"
+
+
+class ComparisonJob(_Row, frozen=True, kw_only=True):
+    """One comparison of two analyses as a row.
+
+    It waits (`queued`) until both sides are finished. `values`: the numbers are compared too. `key` is filled in when
+    it is added.
+    """
+
+    left_id: str
+    right_id: str
+    values: bool = False
 
     @property
     def work(self) -> Work:

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from service.comparisons import Difference, Verdict
-from service.values.base import BOX_BYTES, WeightValues, boxes
 from service.values.elements import Array, Element, doubles, element_of
 
 _BLOCK = 1 << 18
@@ -96,25 +95,6 @@ def differ(left: Array, right: Array, *dtypes: str | None) -> Difference:
     """How two arrays of one shape differ; `dtypes` as in `Differing`."""
     found = Differing(*dtypes)
     found.add(left, right)
-    return found.result()
-
-
-def differ_values(left: WeightValues, right: WeightValues, axes: tuple[int, ...] | None = None) -> Difference:
-    """How `left`, its axes permuted by `axes` as in `numpy.transpose`, differs from `right`; read in bounded pieces.
-
-    Raises:
-        ValueError: The shapes do not fit.
-        InputError: Values are broken, or more than may be read.
-    """
-    order = tuple(range(len(left.shape))) if axes is None else axes
-    if sorted(order) != list(range(len(left.shape))) or tuple(left.shape[axis] for axis in order) != right.shape:
-        raise ValueError(f"{left.shape} with the axes {order} is not {right.shape}")
-    found = Differing(left.dtype, right.dtype)
-    inverse = [order.index(axis) for axis in range(len(order))]
-    most = BOX_BYTES // max(left.stored.code.itemsize, right.stored.code.itemsize, 4)
-    for start, stop in boxes(right.shape, most, right.stored.grain):
-        ours = left.box(tuple(start[place] for place in inverse), tuple(stop[place] for place in inverse))
-        found.add(ours.transpose(order), right.box(start, stop))
     return found.result()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from service.comparisons import Comparison
-from service.language import Message
 from service.translation import Say
 from service.views import comparison_rows as rows
 from service.views.escape import markdown
+from service.views.pipes import table
 
 
 def render(comparison: Comparison, say: Say) -> str:
@@ -28,17 +28,6 @@ def _lines(comparison: Comparison, say: Say) -> Iterator[str]:
 def _section(section: rows.Section, say: Say) -> Iterator[str]:
     if section.lines:
         yield from (f"## {say(section.heading)}", "")
-        yield from _table(section.headings, section.lines, say)
+        yield from table(section.headings, (map(markdown, line) for line in section.lines), say)
     for text in section.below:
         yield from (markdown(text), "")
-
-
-def _table(headings: Sequence[Message], lines: Iterable[tuple[str, ...]], say: Say) -> Iterator[str]:
-    yield _row(say(heading) for heading in headings)
-    yield _row("---" for _ in headings)
-    yield from (_row(map(markdown, line)) for line in lines)
-    yield ""
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from service.comparisons import Comparison
 from service.language import Message
 from service.translation import Say
 from service.views import comparison_rows as rows
+from service.views.columns import display_width, fit
 from service.views.escape import terminal
 from service.views.rows import headed
 
@@ -40,17 +40,7 @@ def _section(section: rows.Section, say: Say) -> Iterator[str]:
 
 def _table(headings: Sequence[Message], lines: Iterable[tuple[str, ...]], say: Say) -> Iterator[str]:
     table = [tuple(say(heading) for heading in headings), *(tuple(map(terminal, line)) for line in lines)]
-    widths = [min(_MAX_WIDTH, max(map(_width, column))) for column in zip(*table, strict=True)]
+    widths = [min(_MAX_WIDTH, max(map(display_width, column))) for column in zip(*table, strict=True)]
     for line in table:
         *first, last = zip(line, widths, strict=True)
-        yield "  ".join(["", *(_fit(cell, width) for cell, width in first), last[0]]).rstrip()
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal: East Asian wide characters take two (Unicode annex 11)."""
-    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-
-
-def _fit(text: str, width: int) -> str:
-    room = width - _width(text)
-    return text + " " * room if room >= 0 else f"{text[: width - 1]}…"
+        yield "  ".join(["", *(fit(cell, width) for cell, width in first), last[0]]).rstrip()

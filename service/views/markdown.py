@@ -9,6 +9,7 @@ from service.translation import Say
 from service.tree import Layer, Report
 from service.views import costs, rows, values
 from service.views.escape import markdown
+from service.views.pipes import table
 
 _FOLD_ABOVE = 40
 """Above so many layers their table is folded away: a pull request shows the blocks."""
@@ -22,10 +23,10 @@ def render(report: Report, say: Say) -> str:
 def _document(report: Report, say: Say) -> Iterator[str]:
     yield f"# {markdown(rows.title(report))}"
     yield ""
-    yield from _table((msg("Total"), msg("Elements")), rows.total_lines(report, say), say)
+    yield from table((msg("Total"), msg("Elements")), rows.total_lines(report, say), say)
     yield from _costs(report, say)
     tools = ((tool.tool, markdown(tool.label), rows.count_text(tool.value)) for tool in report.counted_as)
-    yield from _table((msg("Counted by"), msg("as"), msg("Value")), tools, say)
+    yield from table((msg("Counted by"), msg("as"), msg("Value")), tools, say)
     yield from _list(rows.FINDINGS, _findings(report, say), say)
     yield from _list(rows.DANGERS, _dangers(report, say), say)
     yield from _blocks(report, say)
@@ -37,7 +38,7 @@ def _document(report: Report, say: Say) -> Iterator[str]:
 def _costs(report: Report, say: Say) -> Iterator[str]:
     lines = costs.lines(report, say)
     if lines:
-        yield from _table((rows.COST, msg("Value")), lines, say)
+        yield from table((rows.COST, msg("Value")), lines, say)
     doubts = (
         rows.labelled(markdown(labels), markdown(reason), say) for labels, reason in costs.partial_lines(report, say)
     )
@@ -74,23 +75,23 @@ def _blocks(report: Report, say: Say) -> Iterator[str]:
         )
         for level, block in rows.block_lines(report)
     )
-    yield from _table((msg("Block"), msg("What it is"), msg("Params")), lines, say)
+    yield from table((msg("Block"), msg("What it is"), msg("Params")), lines, say)
 
 
 def _layers(report: Report, say: Say) -> Iterator[str]:
     headings = (msg("Layer"), msg("Type"), msg("Output shape"), msg("Params"), msg("Weights"), msg("Why"))
-    table = _table(headings, (_layer(layer, report.model.framework, say) for layer in report.layers), say)
+    lines = table(headings, (_layer(layer, report.model.framework, say) for layer in report.layers), say)
     size = len(report.layers)
-    yield from _folded(rows.LAYERS, msg("{count} layers", count=size), size > _FOLD_ABOVE, table, say)
+    yield from _folded(rows.LAYERS, msg("{count} layers", count=size), size > _FOLD_ABOVE, lines, say)
 
 
 def _values(report: Report, say: Say) -> Iterator[str]:
     found = list(values.lines(report))
     shown = found[: values.MAX_LINES]
-    table = _table(values.HEADINGS, (_measured(line, say) for line in shown), say)
+    lines = table(values.HEADINGS, (_measured(line, say) for line in shown), say)
     if found:
         size = msg("{count} weights", count=len(found))
-        yield from _folded(values.VALUES, size, len(shown) > _FOLD_ABOVE, table, say)
+        yield from _folded(values.VALUES, size, len(shown) > _FOLD_ABOVE, lines, say)
     if len(found) > len(shown):
         yield say(values.left_out(len(found) - len(shown)))
         yield ""
@@ -127,17 +128,6 @@ def _layer(layer: Layer, framework: str, say: Say) -> tuple[str, ...]:
         "<br>".join(weights),
         layer.explanation.formula if layer.explanation else "",
     )
-
-
-def _table(headings: tuple[Message, ...], lines: Iterable[tuple[str, ...]], say: Say) -> Iterator[str]:
-    yield _row(tuple(say(heading) for heading in headings))
-    yield _row(("---",) * len(headings))
-    yield from (_row(line) for line in lines)
-    yield ""
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cell.strip() for cell in cells)} |"
 
 
 def _list(heading: Message, lines: Iterable[str], say: Say) -> Iterator[str]:

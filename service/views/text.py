@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 
 from service.language import Message, msg
 from service.translation import Say
 from service.tree import Layer, Report
 from service.views import costs, rows, values
+from service.views.columns import display_width, fit, fit_right
 from service.views.escape import terminal
 
 _MAX_WIDTHS = (48, 28, 16, 500)
@@ -27,7 +27,8 @@ def render(report: Report, say: Say) -> str:
     ]
     headings = tuple(say(heading) for heading in rows.COLUMNS)
     widths = [
-        min(limit, max(_width(line[column]) for line in [headings, *lines])) for column, limit in enumerate(_MAX_WIDTHS)
+        min(limit, max(display_width(line[column]) for line in [headings, *lines]))
+        for column, limit in enumerate(_MAX_WIDTHS)
     ]
     rule = "─" * min(_RULE_WIDTH, sum(widths) + 2 * (len(widths) - 1))
     table = [_row(headings, widths), rule, *(_row(line, widths) for line in lines), rule]
@@ -41,7 +42,7 @@ def _blocks(report: Report, say: Say) -> Iterator[str]:
     yield rows.headed(rows.BLOCKS, say)
     for level, block in rows.block_lines(report):
         name = f"{'  ' * level}{terminal(rows.block_name(block))}"
-        yield f"  {_fit(name, 48)}  {rows.count_text(block.parameters).rjust(14)}  {terminal(say(block.title))}"
+        yield f"  {fit(name, 48)}  {rows.count_text(block.parameters).rjust(14)}  {terminal(say(block.title))}"
     yield ""
 
 
@@ -61,19 +62,9 @@ def _layer(layer: Layer, framework: str, level: int, say: Say) -> Iterator[tuple
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    shown = [_fit(text, width) for text, width in zip(cells, widths, strict=True)]
-    shown[2] = " " * (widths[2] - _width(cells[2])) + cells[2]
+    shown = [fit(text, width) for text, width in zip(cells, widths, strict=True)]
+    shown[2] = fit_right(cells[2], widths[2])
     return "  ".join(shown).rstrip()
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal: East Asian wide characters take two (Unicode annex 11)."""
-    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-
-
-def _fit(text: str, width: int) -> str:
-    room = width - _width(text)
-    return text + " " * room if room >= 0 else f"{text[: width - 1]}…"
 
 
 def _below(report: Report, say: Say) -> Iterator[str]:
@@ -111,12 +102,12 @@ def _values(report: Report, say: Say) -> list[str]:
         return []
     shown = found[: values.MAX_LINES]
     table = [tuple(say(heading) for heading in values.HEADINGS), *(_measured(line) for line in shown)]
-    widths = [max(_width(line[column]) for line in table) for column in range(len(values.HEADINGS))]
+    widths = [max(display_width(line[column]) for line in table) for column in range(len(values.HEADINGS))]
     widths[0] = min(widths[0], _MAX_WIDTHS[0])
     lines = [_figures(cells, widths) for cells in table]
     for index, line in enumerate(shown, start=1):
         if line.reason is not None:
-            lines[index] = f"{_fit(table[index][0], widths[0])}  {say(line.reason)}"
+            lines[index] = f"{fit(table[index][0], widths[0])}  {say(line.reason)}"
     more = len(found) - len(shown)
     return [*lines, say(values.left_out(more))] if more else lines
 
@@ -127,13 +118,13 @@ def _measured(line: values.Line) -> tuple[str, ...]:
 
 
 def _figures(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = (" " * (width - _width(text)) + text for text, width in zip(cells[1:], widths[1:], strict=True))
-    return "  ".join([_fit(cells[0], widths[0]), *padded])
+    padded = (fit_right(text, width) for text, width in zip(cells[1:], widths[1:], strict=True))
+    return "  ".join([fit(cells[0], widths[0]), *padded])
 
 
 def _columns(lines: list[tuple[str, str]]) -> Iterator[str]:
-    width = max((_width(label) for label, _ in lines), default=0)
-    yield from (f"{_fit(label, width)}  {value}" for label, value in lines)
+    width = max((display_width(label) for label, _ in lines), default=0)
+    yield from (f"{fit(label, width)}  {value}" for label, value in lines)
 
 
 def _where(place: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from service.plain import is_number, whole
 from service.tree import Layer
 
 LINEAR = "linear"
@@ -24,18 +25,13 @@ _PLAIN_TORCH = {"Linear", "LazyLinear", "NonDynamicallyQuantizableLinear"} | {
 
 def number(value: Any) -> float | None:
     """A finite number out of a config, None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return None
     try:
         found = float(value)
     except OverflowError:
         return None
     return found if math.isfinite(found) else None
-
-
-def whole(value: Any) -> int | None:
-    """A whole number out of a config, None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def wholes(value: Any) -> tuple[int, ...] | None:

@@ -12,17 +12,10 @@ from service.jobs import catalogue, comparisons, queue, reports
 from service.jobs.identifiers import new_id
 from service.jobs.records import ComparisonJob, Options
 from service.jobs.tables import analyses
-from tests.fakes import FakeSandbox, wait_for
+from tests.fakes import wait_for
 from tests.service.engines.parts import accepted, running
 
 STATS = Options(stats=True)
-
-
-@pytest.fixture
-def sandbox():
-    made = FakeSandbox()
-    yield made
-    made.release.set()
 
 
 @pytest.fixture

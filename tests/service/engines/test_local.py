@@ -9,15 +9,8 @@ from sqlalchemy import update
 
 from service.jobs import catalogue, queue
 from service.jobs.tables import analyses
-from tests.fakes import FakeSandbox, wait_for
+from tests.fakes import wait_for
 from tests.service.engines.parts import accepted, running
-
-
-@pytest.fixture
-def sandbox():
-    made = FakeSandbox()
-    yield made
-    made.release.set()
 
 
 @pytest.fixture

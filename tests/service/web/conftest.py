@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.web.app import create_app
-from tests.fakes import FakeSandbox, services
-
-
-@pytest.fixture
-def sandbox():
-    made = FakeSandbox()
-    yield made
-    made.release.set()
+from tests.fakes import services
 
 
 @pytest.fixture

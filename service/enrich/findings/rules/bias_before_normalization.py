@@ -13,11 +13,11 @@ from service.enrich.findings.reading import (
     channels_first,
     is_identity,
     rank,
-    whole,
     wholes,
 )
 from service.enrich.findings.rule import Rule
 from service.language import Message, msg, msgn, sentences
+from service.plain import whole
 from service.tree import Finding, Layer
 
 RULE = Rule(

@@ -8,6 +8,7 @@ from service.enrich.findings.context import Context, weight_of
 from service.enrich.findings.reading import ALL_CONVOLUTIONS, is_identity
 from service.enrich.findings.rule import Rule
 from service.language import msg
+from service.plain import whole
 from service.tree import Finding, Layer
 
 RULE = Rule(
@@ -86,8 +87,8 @@ def _channels(context: Context, layer: Layer) -> int | None:
 def _filters(layer: Layer) -> int | None:
     """Output channels: as configured, or as the bias counts them."""
     for name in ("filters", "out_channels"):
-        value = layer.config.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        value = whole(layer.config.get(name))
+        if value is not None and value > 0:
             return value
     bias = weight_of(layer, "bias")
     return None if bias is None else bias.count
