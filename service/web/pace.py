@@ -27,7 +27,7 @@ class PacedSocket(socket.socket):
 
     _window = math.inf
     _least = 0.0
-    _until = math.inf
+    _until: float | None = None  # the window begins with the first read: until then nobody waited for the peer
     _received = 0
 
     @classmethod
@@ -41,20 +41,21 @@ class PacedSocket(socket.socket):
         return paced
 
     def expect(self, least: float, window: float) -> None:
-        """From now on at least `least` bytes in each `window` of seconds; `inf` bytes make the window a deadline."""
+        """From the next read on at least `least` bytes in each `window` of seconds; `inf` makes it a deadline."""
         self._least, self._window = least, window
-        self._begin()
+        self._until = None
 
-    def _begin(self) -> None:
+    def _begin(self) -> float:
         self._received = 0
         self._until = time.monotonic() + self._window
+        return self._until
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """As `socket.recv`; Stalled where the window ends without enough."""
         if self.gettimeout() == 0 or self._window == math.inf:
             return super().recv(size, flags)
         while True:
-            left = self._until - time.monotonic()
+            left = (self._until or self._begin()) - time.monotonic()
             if left > 0 and (data := self._recv_within(left, size, flags)) is not None:
                 self._received += len(data)
                 return data

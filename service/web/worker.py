@@ -49,7 +49,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._header_seconds = config.load().stall_seconds
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Hand a readable connection to a thread: its header must be complete within the stall time."""
+        """Hand a readable connection to a thread: once it reads, the header must be complete within the stall time."""
         conn.sock = PacedSocket.adopt(conn.sock)
         conn.sock.expect(math.inf, self._header_seconds)
         super().enqueue_req(conn)

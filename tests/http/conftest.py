@@ -111,6 +111,16 @@ def answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
     return int(first.split()[1]), headers, body
 
 
+def running(data_dir: Path, **settings: str) -> Iterator[Service]:
+    """A service for as long as a fixture lives."""
+    made = Service(data_dir, **settings)
+    try:
+        made.wait_until_ready()
+        yield made
+    finally:
+        made.stop()
+
+
 def weights_file(path: Path, units: int = 3) -> bytes:
     """A `.weights.h5` as Keras 3 lays it out: one Dense layer of 4 x `units`."""
     with h5py.File(path, "w") as file:
@@ -129,13 +139,8 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory) -> Iterator[Service]:
-    """One for all tests that leave it running. Clients may stall for a second."""
-    made = Service(tmp_path_factory.mktemp("service") / "data", WEIGHBRIDGE_STALL_SECONDS="1")
-    try:
-        made.wait_until_ready()
-        yield made
-    finally:
-        made.stop()
+    """One for all tests that leave it running."""
+    yield from running(tmp_path_factory.mktemp("service") / "data")
 
 
 @pytest.fixture

@@ -8,10 +8,16 @@ import socket
 import pytest
 
 from tests.fakes import wait_for
-from tests.http.conftest import answer
+from tests.http.conftest import answer, running
 
 POST = b"POST /v1/analyses?wait=5 HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """One of their own: here clients may stall for a second only, which a busy machine's honest client may as well."""
+    yield from running(tmp_path_factory.mktemp("hurried") / "data", WEIGHBRIDGE_STALL_SECONDS="1")
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import threading
+import time
 
 import pytest
 
@@ -43,6 +44,15 @@ def test_silence_is_a_stall(pair):
     paced.expect(1, 0.05)
     with pytest.raises(Stalled):
         paced.recv(10)
+
+
+def test_a_server_that_begins_late_blames_nobody(pair):
+    """The window is the peer's: it begins when the server first reads, however long the request has been waiting."""
+    paced, peer = pair
+    paced.expect(math.inf, 0.05)
+    peer.sendall(b"GET / HTTP/1.1")
+    time.sleep(0.1)
+    assert paced.recv(100) == b"GET / HTTP/1.1"
 
 
 def test_a_trickle_is_a_stall(pair):
