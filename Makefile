@@ -20,7 +20,7 @@ PROJECT := --no-deps --no-build-isolation --editable .
 INSTALLED := .venv/.installed .venv-keras/.installed .venv-torch/.installed
 
 .DELETE_ON_ERROR:
-.PHONY: help install serve test check bench samples messages lock clean
+.PHONY: help install serve test check bench samples formats messages lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -31,7 +31,7 @@ install: $(INSTALLED)  ## make the three environments (done by the targets that 
 serve: install  ## start the service on HOST:PORT (127.0.0.1:8000)
 	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py service.wsgi:app
 
-test: install .venv-keras/.tests .venv-torch/.tests check  ## all checks and all tests; PYTEST_ARGS="-k zip" narrows them
+test: install .venv-keras/.tests .venv-torch/.tests .venv-field/.tests check  ## all checks and all tests; PYTEST_ARGS="-k zip" narrows them
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 check: .venv/.installed  ## lint, types, and the import contract of the rooms
@@ -48,6 +48,9 @@ samples: install  ## write docs/samples and the rehearsal's files anew, with bot
 	@.venv-keras/bin/python docs/samples/make.py rehearse-keras service/worker/rehearsal_files
 	@.venv-torch/bin/python docs/samples/make.py rehearse-torch service/worker/rehearsal_files
 
+formats: .venv/.installed  ## write docs/formats.md from what the readers say
+	@$(BIN)/python docs/make_formats.py
+
 messages: .venv/.installed  ## bring the catalogues of both Chinese scripts up to date with the sentences in the code
 	@mkdir -p .cache
 	@$(BIN)/pybabel -q extract --mapping-file babel.cfg --no-default-keywords --keywords "$(KEYWORDS)" --add-location file \
@@ -59,7 +62,7 @@ messages: .venv/.installed  ## bring the catalogues of both Chinese scripts up t
 			service/locale/$$locale/LC_MESSAGES/weighbridge.po; done
 
 clean:  ## remove the environments and everything that was made or cached, but not var/ (the service's data)
-	@rm -rf .venv .venv-keras .venv-torch .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	@rm -rf .venv .venv-keras .venv-torch .venv-field .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		build weighbridge.egg-info
 	@find service schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -88,8 +91,8 @@ clean:  ## remove the environments and everything that was made or cached, but n
 	@touch $@
 
 .venv-torch/.framework: pyproject.toml constraints.txt | .venv-torch/.made
-	@echo "Installing PyTorch into .venv-torch (about 1 GB) ..."
-	@$(@D)/bin/python $(PIP) --constraint constraints.txt torch msgspec numpy setuptools
+	@echo "Installing PyTorch and transformers into .venv-torch (about 1.2 GB) ..."
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt torch transformers msgspec numpy setuptools
 	@touch $@
 
 # One after the other, also under -j: setuptools writes the same weighbridge.egg-info each time.
@@ -109,6 +112,13 @@ clean:  ## remove the environments and everything that was made or cached, but n
 # What people count with today: the tests hold costs against it, the bench is measured beside it.
 .venv-torch/.tests: .venv-torch/.framework
 	@$(@D)/bin/python $(PIP) --constraint constraints.txt torchinfo
+	@touch $@
+
+# The other formats' own libraries write files for the tests, and say what is in those of others.
+.venv-field/.tests: pyproject.toml constraints.txt | .venv-field/.made
+	@echo "Installing the libraries of other formats into .venv-field for the tests (about 2 GB) ..."
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt coremltools flax jax ncnn openvino orbax-checkpoint paddlepaddle \
+		msgpack safetensors setuptools
 	@touch $@
 
 # --- the lock ----------------------------------------------------------------------------------------------------

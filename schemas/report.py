@@ -125,6 +125,10 @@ class LayerSchema(Schema):
     counts = nested(CountsSchema, "Elements of its own weights.", null=True)
     explanation = nested(ExplanationSchema, "Why it has as many.", null=True)
     cost = nested(LayerCostSchema, "What one call of it costs.", null=True)
+    like = string(
+        "Path of the first layer with the same explanation and cost, which are null here. Only in reports of more than "
+        "20,000 layers, which say it once; /v1/analyses/{id}/layers/{path} has them for every layer.", null=True,
+    )  # fmt: skip
     notes = sentences("What is partial or ambiguous, and why.")
 
 
@@ -150,6 +154,7 @@ class BytesSchema(Schema):
     ema = integer("Of averaged copies.", null=True)
     other = integer("Of everything else.", null=True)
     by_dtype = mapping("Bytes by dtype.", fields.Integer(strict=True))
+    inference = integer("Of the layers' weights alone: what the file would weigh without states.", null=True)
 
 
 class TotalsSchema(Schema):
@@ -215,8 +220,8 @@ class RuleRunSchema(Schema):
 class ModelInfoSchema(Schema):
     """What the file is."""
 
-    format = string("As listed by /v1/formats.")
-    framework = string("keras or torch.")
+    format = string("As listed by /v1/formats; `several` for models of more than one.")
+    framework = string("keras, torch, tensorflow, jax, onnx, tflite, ggml ...; `several`, or `unknown`.")
     name = string("The model's name.", null=True)
     type = string("The model's class.", null=True)
     format_version = string("Version of the format.", null=True)
@@ -227,6 +232,22 @@ class ModelInfoSchema(Schema):
     sha256 = string("SHA-256 of a single file; null until computed: for large files, soon after the answer.", null=True)
     blake3 = string("BLAKE3 of a single file.", null=True)
     bytes = integer("Size of the upload.", null=True)
+
+
+class ComponentSchema(Schema):
+    """One of several models in an upload."""
+
+    path = string("The file or folder it is in; its layers are inside the layer of this path.")
+    format = string("As listed by /v1/formats; null where it could not be read.", null=True)
+    framework = string("As in `model`.", null=True)
+    name = string("The model's name.", null=True)
+    type = string("The model's class.", null=True)
+    layers = integer("How many layers it has.")
+    complete = boolean("As in the report.")
+    totals = nested(TotalsSchema, "Its own elements and bytes by group.", null=True)
+    counted_as = nested_list(ToolCountSchema, "What well-known tools print for it.")
+    code = string("Code of the error that kept it from being read.", null=True)
+    problem = sentence("That error.", null=True)
 
 
 class ConfinementSchema(Schema):
@@ -265,4 +286,5 @@ class ReportSchema(Schema):
     blocks = nested_list(BlockSchema, "The layers as a person groups them; equal blocks folded into one.")
     cost = nested(ModelCostSchema, "What running the model costs.", null=True)
     rules = nested_list(RuleRunSchema, "Which rules of findings ran.")
+    models = nested_list(ComponentSchema, "The models in it, where the upload holds several; else empty.")
     provenance = nested(ProvenanceSchema, "How the answer came about.")

@@ -98,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Start framework workers with the service; off: on first need."""
     warm_values: bool = False
     """Start the worker that reads values with the service; off: on first need."""
+    warm_transformers: bool = False
+    """Start the worker that builds Hugging Face configurations with the service; off: on first need."""
     spare_children: int = 2
     """Pre-forked, already confined children kept waiting per warm process."""
     allow_unconfined: bool = False

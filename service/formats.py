@@ -6,7 +6,7 @@ A reader is a module in `service/readers/` with `FORMAT: Format`, `accept(probe)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -59,6 +59,11 @@ class Upload:
         """The only file, or None when there are several."""
         return next(iter(self.parts.values())) if len(self.parts) == 1 else None
 
+    def only(self, names: Iterable[str]) -> Upload:
+        """Those of its files that are called `names`, in its order, as an upload of their own."""
+        wanted = frozenset(names)
+        return Upload({name: source for name, source in self.parts.items() if name in wanted}, self.meter)
+
 
 class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A reader's answer when only a framework can go on: data to build from, checked for size and depth.
@@ -66,13 +71,17 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     `kind` is the worker kind; `spec` the architecture, JSON values only; `dialect` which builder reads it.
     """
 
-    kind: Literal["keras", "torch"]
-    dialect: Literal["keras_config", "layer_list"]
+    kind: Literal["keras", "torch", "transformers"]
+    dialect: Literal["keras_config", "layer_list", "hf_config"]
     spec: dict[str, Any]
 
 
 class Reader(Protocol):
-    """The shape of a module in `service/readers/`."""
+    """The shape of a module in `service/readers/`.
+
+    A format whose model takes several files has, besides, `find(upload) -> Sequence[frozenset[str]]`: which of the
+    upload's files are one model each. Cheap, as `accept`, and true of what `accept` says yes to.
+    """
 
     FORMAT: Format
 

@@ -18,6 +18,7 @@ from service.basis import Frozen
 from service.comparisons import Comparison
 from service.enrich.cost.add import recost
 from service.enrich.kinds.catalogue import kind
+from service.enrich.sharing import like, whole
 from service.errors import OutdatedReport
 from service.jobs import reports
 from service.jobs.analysis import VERSION
@@ -197,7 +198,7 @@ def rendered(shown: Report | Comparison, view: View, options: Options) -> str:
 def _report(stored: StoredReport, view: View, options: Options) -> Iterable[bytes]:
     if view is JSON:
         return _recosted(_typed(stored, options), options) if options.recosts else _stored(stored, options)
-    return [rendered(_typed(stored, options), view, options).encode("utf-8", "replace")]
+    return [rendered(_whole(stored, options), view, options).encode("utf-8", "replace")]
 
 
 def _compared(stored: StoredReport, view: View, options: Options) -> Iterable[bytes]:
@@ -209,10 +210,16 @@ def _typed(stored: StoredReport, options: Options) -> Report:
         report = reports.decode(stored)
     except msgspec.DecodeError:
         raise _outdated() from None
-    if options.recosts:
+    if options.recosts and not report.models:
         report = recost(report, options.batch or 1, options.input_shapes)
     ruled: Report = _ruled(report, options.rules)
     return ruled
+
+
+def _whole(stored: StoredReport, options: Options) -> Report:
+    """The report as views want it: every layer with what it shares with others."""
+    report = _typed(stored, options)
+    return msgspec.structs.replace(report, layers=whole(report.layers))
 
 
 def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes | msgspec.Raw) -> _T:
@@ -292,11 +299,15 @@ def _read(name: str, raw: msgspec.Raw) -> Any:
 def find(stored: StoredReport, path: str, options: Options) -> Shown:
     """The layer at `path`; slashes around it do not matter. LookupError, or OutdatedReport as `Presenter.report`."""
     if options.recosts:
-        report = _typed(stored, options)
+        report = _whole(stored, options)
         return _shown(report.layers[_place(path, [layer.path for layer in report.layers])], report)
     outline: Any = _ruled(_decoded(decoding.outline, reports.text(stored)), options.rules)
-    at = _place(path, [found.path for found in _decoded(_paths, outline.layers)])
-    return _shown(_decoded(_layer, _decoded(_texts, outline.layers)[at]), outline)
+    known = [found.path for found in _decoded(_paths, outline.layers)]
+    texts = _decoded(_texts, outline.layers)
+    layer = _decoded(_layer, texts[_place(path, known)])
+    if layer.like is not None:
+        layer = like(layer, _decoded(_layer, texts[_place(layer.like, known)]))
+    return _shown(layer, outline)
 
 
 def _place(path: str, known: Sequence[str]) -> int:

@@ -114,6 +114,25 @@ class BytesSource:
         return self._data[offset : offset + length]
 
 
+class HeadSource:
+    """Another source whose first bytes are read once, however many readers ask what they are."""
+
+    def __init__(self, inner: Source, length: int) -> None:
+        self._inner = inner
+        self._length = min(length, inner.size)
+        self._head: bytes | None = None
+        self.size = inner.size
+        self.meter = inner.meter
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `Source.read_at`."""
+        if offset < 0 or length < 0 or offset + length > self._length:
+            return self._inner.read_at(offset, length)
+        if self._head is None:
+            self._head = self._inner.read_at(0, self._length)
+        return self._head[offset : offset + length]
+
+
 class WindowSource:
     """`length` bytes of another source, from `start`."""
 

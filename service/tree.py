@@ -20,7 +20,7 @@ from service.costs import LayerCost, ModelCost
 from service.language import Message, verbatim
 from service.measured import WeightStatistics
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 UNSAID = verbatim("")
 
 
@@ -125,6 +125,8 @@ class Layer(Frozen, frozen=True, kw_only=True):
         shared_with: Path of the first occurrence when the same layer object occurs again; its weights are
             listed there only.
         uses: How often the layer is called in the graph; None if there is no graph.
+        like: Path of the first layer that has the same explanation and cost, which are None here; only in models of
+            very many layers, whose reports say it once.
     """
 
     path: str
@@ -146,6 +148,7 @@ class Layer(Frozen, frozen=True, kw_only=True):
     counts: Counts | None = None
     explanation: Explanation | None = None
     cost: LayerCost | None = None
+    like: str | None = None
     notes: tuple[Message, ...] = ()
 
 
@@ -178,7 +181,11 @@ class State(Frozen, frozen=True, kw_only=True):
 
 
 class Bytes(Frozen, frozen=True, kw_only=True):
-    """Stored sizes in bytes; None where a weight's size is unknown."""
+    """Stored sizes in bytes; None where a weight's size is unknown.
+
+    `inference` is what the file would weigh for inference alone: the layers' weights, once each, without any state. A
+    report of schema 1.1 has no such number.
+    """
 
     total: int | None
     trainable: int | None
@@ -189,6 +196,7 @@ class Bytes(Frozen, frozen=True, kw_only=True):
     ema: int | None
     other: int | None
     by_dtype: dict[str, int]
+    inference: int | None = None
 
 
 class Totals(Frozen, frozen=True, kw_only=True):
@@ -282,6 +290,31 @@ class ModelInfo(Frozen, frozen=True, kw_only=True):
     bytes: int | None = None
 
 
+class Component(Frozen, frozen=True, kw_only=True):
+    """One of several models in an upload.
+
+    Attributes:
+        path: The file or folder it is in; its layers are inside the layer of this path.
+        format, framework, name, type: As in `ModelInfo`; None where it could not be read.
+        layers: How many it has.
+        complete: As in `Model`.
+        totals, counted_as: Its own.
+        code, problem: The error that kept it from being read, None if it was.
+    """
+
+    path: str
+    format: str | None = None
+    framework: str | None = None
+    name: str | None = None
+    type: str | None = None
+    layers: int = 0
+    complete: bool = True
+    totals: Totals | None = None
+    counted_as: tuple[ToolCount, ...] = ()
+    code: str | None = None
+    problem: Message | None = None
+
+
 class Model(Frozen, frozen=True, kw_only=True):
     """What a reader or builder returns, and what crosses the wall.
 
@@ -290,6 +323,7 @@ class Model(Frozen, frozen=True, kw_only=True):
         states: What is stored beside the model.
         complete: False where the upload left out what the answer would need; `notes` say what.
         notes: Sentences on what is partial or ambiguous and why.
+        models: The models in it, where the upload holds several.
     """
 
     info: ModelInfo
@@ -304,6 +338,7 @@ class Model(Frozen, frozen=True, kw_only=True):
     blocks: tuple[Block, ...] = ()
     cost: ModelCost | None = None
     rules: tuple[RuleRun, ...] = ()
+    models: tuple[Component, ...] = ()
 
 
 class Confinement(Frozen, frozen=True, kw_only=True):
@@ -342,6 +377,7 @@ class Report(Frozen, frozen=True, kw_only=True):
     blocks: tuple[Block, ...] = ()
     cost: ModelCost | None = None
     rules: tuple[RuleRun, ...] = ()
+    models: tuple[Component, ...] = ()
     provenance: Provenance
 
 

@@ -18,7 +18,7 @@ def answers(kind: str, documents: Iterable[Any]) -> list[dict[str, Any]]:
     lines = [document if isinstance(document, str) else json.dumps(document) for document in documents]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [interpreter(kind), str(DRIVER), kind],
+        [interpreter("torch" if kind == "transformers" else kind), str(DRIVER), kind],
         input="\n".join(lines) + "\n",
         env=environment,
         capture_output=True,

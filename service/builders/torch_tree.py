@@ -10,9 +10,10 @@ from torch import nn
 
 from service.builders.common import as_shape, byte_size
 from service.builders.torch_functions import FUNCTIONS
+from service.builders.torch_kinds import kind_of_module, layout_of_module
 from service.builders.torch_make import function_arguments
 from service.builders.torch_run import Done
-from service.catalog.torch_layers import kind_of, layout_of, role_of
+from service.catalog.torch_layers import role_of
 from service.language import Message, msg
 from service.plain import json_value, text
 from service.tree import Layer, Weight, element_count
@@ -58,21 +59,22 @@ class Lister:
             yield Layer(
                 path=full,
                 name=full.rpartition(".")[2],
-                kind=kind_of(type(module).__module__, type(module).__name__) or "unknown",
+                kind=kind_of_module(module),
                 type=type(module).__name__,
                 module=type(module).__module__,
                 parent=full.rpartition(".")[0] if inner else parent,
-                config=_config(module),
+                config=config_of(module),
                 input_shapes=(shapes[0] if shapes else None) if inner else done.inputs,
                 output_shapes=(shapes[1] if shapes else None) if inner else done.outputs,
                 inputs=None if inner else feeders,
                 uses=None if inner else 1,
-                weights=tuple(self._weights(full, module)),
+                weights=tuple(self.weights(full, module)),
                 notes=() if inner else (*done.notes, *_batch_note(module)),
             )
 
-    def _weights(self, path: str, module: nn.Module) -> Iterator[Weight]:
-        kind = kind_of(type(module).__module__, type(module).__name__) or "unknown"
+    def weights(self, path: str, module: nn.Module) -> Iterator[Weight]:
+        """The weights that a module holds itself; those seen before under another name are tied to it."""
+        kind = kind_of_module(module)
         parameters = {name: value for name, value in module._parameters.items() if value is not None}  # noqa: SLF001
         buffers = {name: value for name, value in module._buffers.items() if value is not None}  # noqa: SLF001
         fleeting = module._non_persistent_buffers_set  # noqa: SLF001 - no public way to tell
@@ -83,7 +85,7 @@ class Lister:
                 name,
                 value,
                 role or ("parameter" if name in parameters else "buffer"),
-                layout_of(kind, role or "", value.dim()),
+                layout_of_module(module, kind, role or "", value.dim()),
                 tied_to=first if first != f"{path}.{name}" else None,
                 persistent=name not in fleeting if name in buffers else None,
             )
@@ -142,7 +144,7 @@ def _shell(done: Done, path: str, parent: str | None, feeders: tuple[str, ...]) 
     )
 
 
-def _config(module: nn.Module) -> dict[str, Any]:
+def config_of(module: nn.Module) -> dict[str, Any]:
     """Plain public attributes: what the constructor kept, as in a pickled module."""
     kept = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     plain = (bool, int, float, str, tuple, list, type(None))

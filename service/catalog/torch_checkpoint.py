@@ -6,11 +6,11 @@ decide what structure cannot: which of two like models is the averaged copy. Kno
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from service.catalog.anatomy import sounds_averaged
 from service.catalog.torch_modules import is_module
 from service.catalog.torch_packed import is_opaque
 from service.catalog.torch_state import metadata_of
@@ -27,7 +27,6 @@ _MAX_PLAIN = 1000
 _SEARCH_NODES = 3_000_000
 """Most values looked at in one file in search of tensors."""
 _SCHEDULER_KEYS = {"base_lrs", "_step_count", "_last_lr", "_get_lr_called_within_step"}
-_AVERAGED = {"ema", "swa", "averaged", "avg", "shadow", "polyak"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +214,6 @@ def _set_averaged_apart(contents: Contents) -> None:
         if any(names and len(names & other) * 2 >= len(names) for other in others):
             contents.models.remove(part)
             contents.averaged.append(part)
-
-
-def sounds_averaged(key: str) -> bool:
-    """Whether a key names an averaged copy (`ema`, `model_ema`, `swaModel`)."""
-    words = re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", key).lower())
-    return bool(_AVERAGED & set(words))
 
 
 def _names(part: Part) -> set[str]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.catalog import torch_modules, torch_optimizer, torch_state
-from service.catalog.torch_checkpoint import Contents, Part, sounds_averaged, split
+from service.catalog.anatomy import sounds_averaged
+from service.catalog.torch_checkpoint import Contents, Part, split
 from service.catalog.torch_modules import module_type
 from service.catalog.torch_tensors import is_tensor
 from service.catalog.torch_values import describe

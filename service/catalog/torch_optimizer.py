@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from service.catalog.named_states import SLOTS
 from service.catalog.torch_checkpoint import Part
 from service.catalog.torch_tensors import Tensor, is_tensor, tensor_of
 from service.catalog.torch_values import attributes_of, describe, key_text, mapping_of, number_of, sequence_of
@@ -13,10 +14,6 @@ from service.parsers.pickle_types import Global, Instance
 from service.plain import text
 from service.tree import Group, State, Weight
 
-_SLOTS = {
-    "step": "iteration", "exp_avg": "momentum", "momentum_buffer": "momentum", "exp_avg_sq": "velocity",
-    "square_avg": "velocity", "sum": "velocity", "acc_delta": "optimizer_slot", "prev": "optimizer_slot",
-}  # fmt: skip
 _MAX_GROUPS = 50
 
 
@@ -67,7 +64,7 @@ def _slot(path: str, name: str, value: Any, weigher: Weigher) -> Iterator[Weight
     found: list[Tensor] = [
         tensor for tensor in (tensor_of(item) for item in items if is_tensor(item)) if tensor is not None
     ]
-    role = _SLOTS.get(name.rpartition(".")[2], "optimizer_slot")
+    role = SLOTS.get(name.rpartition(".")[2], "optimizer_slot")
     for index, tensor in enumerate(found):
         full = name if is_tensor(value) else f"{name}[{index}]"
         yield weigher.weight(tensor, Label(path, full, role, "optimizer", False, "rule"))

@@ -16,11 +16,15 @@ Sizes = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A conclusion: `kind` (`unknown` if there is none), whether its weight is certainly a norm's, and why not more."""
+    """A conclusion: `kind` (`unknown` if there is none), whether its weight is certainly a norm's, and why not more.
+
+    `part`: what the layer is to an attention (`query`, `output`), "" for every other.
+    """
 
     kind: str = "unknown"
     notes: tuple[Message, ...] = ()
     norm: bool = False
+    part: str = ""
 
 
 _CONVOLUTIONS = {3: "1d", 4: "2d", 5: "3d"}

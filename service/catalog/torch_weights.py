@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from service.catalog.torch_dtypes import is_gradient_type, stored_bytes
+from service.catalog.named_arrays import Stored
+from service.catalog.named_weights import Ledger, group_of
+from service.catalog.torch_dtypes import stored_bytes
 from service.catalog.torch_storage import Storage
 from service.catalog.torch_tensors import Tensor
 from service.config import Limits
-from service.errors import LimitExceeded
 from service.language import Message, msg
 from service.plain import text
 from service.tree import Danger, Finding, Group, Location, Severity, Source, Weight, element_count
@@ -55,20 +56,17 @@ class Weigher:
 
     def __init__(self, locate: Locate, limits: Limits) -> None:
         self._locate = locate
-        self._limits = limits
-        self._first: dict[Hashable, str] = {}
+        self.limits = limits
+        self.ledger = Ledger(limits)
+        self._seen: set[Hashable] = set()
         self._views: dict[Hashable, list[tuple[int, int, str]]] = defaultdict(list)
         self._checked: set[Hashable] = set()
-        self._made = 0
         self.dangers: list[Danger] = []
 
     def weight(self, tensor: Tensor, label: Label) -> Weight:
         """One weight; a tensor seen before is tied to its first name."""
-        self._count()
-        first = self._first.setdefault(tensor.identity, label.key)
-        tied = first if first != label.key else None
-        if tied is None:
-            self._note_view(tensor, label.key)
+        self.ledger.count()
+        tied = self.ledger.tied(tensor.identity, label.key)
         return Weight(
             name=text(label.name),
             role=label.role,
@@ -89,22 +87,31 @@ class Weigher:
 
     def parts(self, tensor: Tensor, label: Label) -> list[Weight]:
         """The scales and zero points of a quantised tensor, which are stored beside it."""
-        if tensor.form != "quantized":
-            return []
         return [
-            self.weight(
-                part,
-                Label(
-                    label.path,
-                    f"{label.name}.{name}",
-                    "quant_scale" if name == "scales" else "zero_point",
-                    "statistic",
-                    False,
-                    "rule",
-                ),
-            )
-            for name, part in tensor.parts
+            self.weight(part, Label(label.path, f"{label.name}.{name}", role, "statistic", False, "rule"))
+            for name, role, part in _beside(tensor)
         ]
+
+    def stored(
+        self, tensor: Tensor, name: str, prefix: str = "", role: str | None = None, group: Group | None = None
+    ) -> list[Stored]:
+        """A tensor called `name` in the model at `prefix`, and what is stored beside it, as named arrays.
+
+        `role` and `group` are given where the file itself tells them.
+        """
+        told = group or ("frozen" if tensor.form == "quantized" and role is None else None)
+        return [
+            self._stored(tensor, name, prefix, role, told),
+            *(self._stored(part, f"{name}.{local}", prefix, what, "statistic")
+              for local, what, part in _beside(tensor)),
+        ]  # fmt: skip
+
+    def _stored(self, tensor: Tensor, name: str, prefix: str, role: str | None, group: Group | None) -> Stored:
+        return Stored(
+            name=name, shape=tensor.shape, dtype=tensor.dtype, bytes=tensor.bytes,
+            location=self._location(tensor, f"{prefix}.{name}" if prefix else name), identity=tensor.identity,
+            stored_count=tensor.stored, role=role, group=group,
+        )  # fmt: skip
 
     def findings(self) -> list[Finding]:
         """Tensors that share stored bytes without being the same view of them."""
@@ -118,23 +125,17 @@ class Weigher:
                     end, owner = stop, key
         return found
 
-    def _count(self) -> None:
-        self._made += 1
-        if self._made > self._limits.weights:
-            raise LimitExceeded(
-                "weights",
-                self._limits.weights,
-                msg("The file holds more than {weights} tensors.", weights=self._limits.weights),
-            )
-
-    def _note_view(self, tensor: Tensor, key: str) -> None:
-        if tensor.storage is not None and tensor.extent:
-            self._views[tensor.storage.key].append((tensor.offset, tensor.offset + tensor.extent, key))
+    def _note_view(self, tensor: Tensor, storage: Storage, key: str) -> None:
+        """Remember which elements of a storage a tensor sees: once for all that see the same."""
+        if tensor.extent and tensor.identity not in self._seen:
+            self._seen.add(tensor.identity)
+            self._views[storage.key].append((tensor.offset, tensor.offset + tensor.extent, key))
 
     def _location(self, tensor: Tensor, key: str) -> Location | None:
         storage = tensor.storage
         if storage is None:
             return None
+        self._note_view(tensor, storage, key)
         place = self._locate(storage)
         self._check(tensor, storage, place, key)
         if place is None or place.offset is None:
@@ -212,20 +213,14 @@ def _overlap(owner: str, key: str) -> Finding:
     )
 
 
+def _beside(tensor: Tensor) -> list[tuple[str, str, Tensor]]:
+    """(name, role, tensor) of what belongs to a quantised tensor."""
+    if tensor.form != "quantized":
+        return []
+    return [(name, "quant_scale" if name == "scales" else "zero_point", part) for name, part in tensor.parts]
+
+
 def rule_group(tensor: Tensor, role: str) -> tuple[Group, bool | None, Source]:
-    """Group, trainable and source of a tensor in a file that does not record who learns (`state_dict`).
-
-    Running statistics and whole numbers never learn by gradient; of everything else the file does not tell.
-    """
-    if role in _STATISTICS:
-        return "statistic", False, "rule"
-    if tensor.form == "quantized" or (role in _PACKED and not is_gradient_type(tensor.dtype)):
-        return "frozen", False, "rule"
-    if not is_gradient_type(tensor.dtype):
-        return "statistic", False, "rule"
-    return "unknown", None, "unknown"
-
-
-_STATISTICS = {"moving_mean", "moving_variance", "num_batches_tracked", "spectral_vector", "quant_scale", "zero_point",
-               "position_ids", "mask", "count"}  # fmt: skip
-_PACKED = {"kernel", "weight", "packed_kernel", "embedding"}
+    """`group_of` a tensor; a quantised one is frozen, whatever it is made of."""
+    found = group_of(role, tensor.dtype)
+    return found if found[0] == "statistic" or tensor.form != "quantized" else ("frozen", False, "rule")

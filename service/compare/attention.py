@@ -31,7 +31,8 @@ def tag_of(name: str) -> str:
 
 def is_fused(layer: Layer) -> bool:
     """Whether a layer makes query, key and value with one kernel, by what it is or what it is called."""
-    return any(weight.role == "qkv_kernel" for weight in layer.weights) or (
+    held = any(weight.role == "qkv_kernel" for weight in layer.weights)
+    return (held and layer.kind != "linear") or (
         layer.kind == "linear" and bool(_FUSED.search(layer.name.lower())) and _thirds(layer) is not None
     )
 
@@ -43,7 +44,7 @@ def is_stacked(layer: Layer) -> bool:
 
 def _thirds(layer: Layer) -> str | None:
     """The layout of a kernel with three times as many outputs as inputs."""
-    kernel = next((weight for weight in layer.weights if weight.role == "kernel"), None)
+    kernel = next((weight for weight in layer.weights if weight.role in ("kernel", "qkv_kernel")), None)
     shape = None if kernel is None else sizes(kernel)
     if kernel is None or shape is None or len(shape) != 2:
         return None

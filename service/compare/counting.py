@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from service.compare.matched import Match, UnitPair
 from service.compare.slots import SlotPair
 from service.compare.units import Slot
+from service.frameworks import conventions
 from service.tree import Report, Weight
 
 PARAMETERS = ("trainable", "frozen", "unknown")
@@ -33,7 +34,7 @@ class Share:
 def counted(report: Report) -> int | None:
     """The number the framework prints: Keras `count_params()`, PyTorch `sum(p.numel() for p in parameters())`."""
     parameters, statistics = report.totals.parameters, report.totals.statistics
-    if parameters is None or report.model.framework == "torch":
+    if parameters is None or conventions(report.model.framework) == "torch":
         return parameters
     return None if statistics is None else parameters + statistics
 
@@ -46,7 +47,7 @@ def counts(weight: Weight, torch: bool) -> bool:
 def shares(match: Match) -> list[Share]:
     """Every cause of a gap, the largest first; weights of unknown size are left out."""
     found: dict[str, Share] = {}
-    torch = match.left.model.framework == "torch", match.right.model.framework == "torch"
+    torch = conventions(match.left.model.framework) == "torch", conventions(match.right.model.framework) == "torch"
     for pair in match.pairs:
         for slots in pair.slots:
             left, right = _elements(slots.left, torch[0]), _elements(slots.right, torch[1])

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from service.compare.matched import Match, UnitPair
 from service.compare.units import Unit
+from service.frameworks import conventions
 from service.tree import Report
 
 _NUMBERED = re.compile(r"([a-zA-Z_]*?)_?(\d+)\Z")
@@ -34,7 +35,7 @@ def _ordered(report: Report, one: Unit, other: Unit) -> bool:
         return _is_above(one.layer.path, other.layer.path, inputs) or _is_above(
             other.layer.path, one.layer.path, inputs
         )
-    return report.model.framework == "torch" and _numbered(one.layer.path, other.layer.path)
+    return conventions(report.model.framework) == "torch" and _numbered(one.layer.path, other.layer.path)
 
 
 def _is_above(path: str, below: str, inputs: Mapping[str, tuple[str, ...]]) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from service.compare.order import MAX_STEPS, only_feeders
 from service.compare.units import Unit
+from service.frameworks import conventions
 from service.tree import Layer, Report
 
 
@@ -34,7 +35,7 @@ class Flattenings:
         self._layers = {layer.path: layer for layer in report.layers}
         self._above = only_feeders(report)
         self._units = units
-        self._torch = report.model.framework == "torch"
+        self._torch = conventions(report.model.framework) == "torch"
         self.channels_last = not self._torch
 
     def of(self, index: int) -> Flat | None:

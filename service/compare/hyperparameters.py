@@ -9,6 +9,7 @@ from service.compare.activations import Activations
 from service.compare.conventions import SETTINGS, Setting, number, per_axis, value_of
 from service.compare.matched import Match
 from service.comparisons import HyperParameter
+from service.frameworks import conventions
 from service.language import msg
 from service.tree import Layer
 
@@ -69,7 +70,7 @@ def _converted(match: Match, left: Layer, right: Layer, *, padded: bool) -> Iter
 
     `padded`: either model has layers that only pad, so that a padding may stand there instead of in the layer.
     """
-    torch = match.left.model.framework == "torch"
+    torch = conventions(match.left.model.framework) == "torch"
     for setting in _settings(left, right):
         ours = value_of(left, setting.torch if torch else setting.keras)
         theirs = value_of(right, setting.keras if torch else setting.torch)
@@ -110,7 +111,7 @@ def _head_size(match: Match, left: Layer, right: Layer) -> Iterator[HyperParamet
     """Scores are divided by the root of a head's size: `key_dim` in Keras, embed_dim / num_heads in PyTorch."""
     if left.kind != right.kind or left.kind != "multi_head_attention":
         return
-    torch = match.left.model.framework == "torch"
+    torch = conventions(match.left.model.framework) == "torch"
     sizes = _per_head(left) if torch else left.config.get("key_dim"), (
         right.config.get("key_dim") if torch else _per_head(right))  # fmt: skip
     ours, theirs = (number(size) for size in sizes)
@@ -142,7 +143,7 @@ _FIXED = {
 
 def _fixed(match: Match, left: Layer, right: Layer) -> Iterator[HyperParameter]:
     """Settings of a Keras layer that are fixed in PyTorch."""
-    torch = match.left.model.framework == "torch"
+    torch = conventions(match.left.model.framework) == "torch"
     keras = right if torch else left
     if left.kind != right.kind:
         return

@@ -8,6 +8,7 @@ from service.compare.causes import named
 from service.compare.counting import counts
 from service.compare.matched import Match
 from service.comparisons import HyperParameter
+from service.frameworks import conventions
 from service.language import Message, msg
 from service.tree import Report
 
@@ -47,7 +48,7 @@ def _settings(match: Match, settings: Sequence[HyperParameter]) -> Iterator[Mess
 
 
 def _tracked(match: Match) -> Iterator[Message]:
-    reports = [report for report in (match.left, match.right) if report.model.framework == "torch"]
+    reports = [report for report in (match.left, match.right) if conventions(report.model.framework) == "torch"]
     if len(reports) != 1:
         return
     tracked = sum(

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from service.compare.units import Unit
+from service.frameworks import conventions
 from service.tree import Layer, Report
 
 _NUMBER = re.compile(r"(\d+)")
@@ -98,7 +99,7 @@ def _trailing(name: str) -> int | None:
 def _storage_places(report: Report) -> dict[str, int]:
     """As listed; where that is the alphabet's order, numbers count as numbers (`dense_2` before `dense_10`)."""
     paths = [layer.path for layer in report.layers]
-    if report.model.framework == "keras":
+    if conventions(report.model.framework) == "keras":
         paths = sorted(paths, key=natural) if _alphabetical(paths) else paths
     return {path: place for place, path in enumerate(paths)}
 

@@ -6,6 +6,7 @@ import re
 
 from service.compare import attention, kernels, recurrent
 from service.compare.units import Slot, Unit, View, place, sizes, whole
+from service.frameworks import conventions
 from service.tree import Layer, Report, Weight
 
 _NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"})
@@ -16,7 +17,7 @@ _DIRECTION = re.compile(r"(?:\A|/)(forward|backward)_")
 
 def is_torch(report: Report) -> bool:
     """Whether the model's names and layouts are PyTorch's."""
-    return report.model.framework == "torch"
+    return conventions(report.model.framework) == "torch"
 
 
 def units(report: Report, *, split_fused: bool) -> list[Unit]:
@@ -124,7 +125,9 @@ def _family_by_weights(weights: list[Weight], torch: bool) -> str:
     return "embedding" if roles == {"embedding"} else "other"
 
 
-_KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel"})
+_PROJECTED = frozenset({"query", "key", "value", "output", "qkv"})
+_KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel", *(f"{part}_kernel" for part in _PROJECTED)})
+_BIASES = frozenset(f"{part}_bias" for part in _PROJECTED)
 
 
 def _is_filter(weight: Weight) -> bool:
@@ -142,6 +145,8 @@ def _role(weight: Weight, family: str, siblings: int) -> str:
     """The role within the family: kernels of all kinds are one, and a normalisation's names are brought in line."""
     if family != "other" and (weight.role in _KERNELS or (family.startswith("conv") and _is_filter(weight))):
         return "kernel"
+    if family == "linear" and weight.role in _BIASES:
+        return "bias"
     if family == "norm":
         named = {"weight": "scale", "bias": "offset"}.get(weight.role, weight.role)
         return weight.name if "/" in weight.name and weight.role == "weight" else named

@@ -11,6 +11,7 @@ from service.tree import Counts, Group, Layer, Model, Weight
 PARAMETER_GROUPS: tuple[Group, ...] = ("trainable", "frozen", "unknown")
 """What `parameters` adds up; statistics are counted beside it."""
 _GROUPS: tuple[Group, ...] = (*PARAMETER_GROUPS, "statistic")
+_NOTHING = (0, 0, 0, 0)
 
 
 def count_layers(model: Model) -> Model:
@@ -36,6 +37,8 @@ def add(values: Iterable[int | None]) -> int | None:
 
 
 def _count(layer: Layer, known: dict[tuple[int | None, ...], Counts]) -> Counts:
+    if not layer.weights and _NOTHING in known:
+        return known[_NOTHING]
     sums: dict[str, int | None] = dict.fromkeys(_GROUPS, 0)
     for weight in layer.weights:
         so_far = sums.get(weight.group)

@@ -35,6 +35,7 @@ from service.enrich.explanations.inner import unwrapped, wrapping
 from service.enrich.explanations.recipe import Recipe, counted, evaluate, formula, parts, terms
 from service.enrich.explanations.remarks import beside
 from service.enrich.explanations.weight_sum import sum_of_weights
+from service.frameworks import conventions
 from service.language import Message, msg, sentences
 from service.tree import Explanation, Finding, Layer, Model, Status, element_count
 
@@ -49,6 +50,9 @@ def explain_layers(model: Model) -> Model:
     layers: list[Layer] = []
     found: list[Finding] = []
     for layer in model.layers:
+        if not layer.weights:
+            layers.append(layer)
+            continue
         key = _likeness(layer)
         if key not in known:
             known[key] = explained(layer, framework)
@@ -65,26 +69,27 @@ def _likeness(layer: Layer) -> Any:
         for one in layer.weights
     )
     what = (layer.kind, layer.type, layer.type_source, layer.module, layer.custom, weights)
-    place = layer.path if layer.type is None or "lora_" in layer.path else None
-    settings = {name: value for name, value in layer.config.items() if name != "name"} if weights else None
-    return what, place, msgspec.json.encode(settings)
+    place = layer.path if "lora_" in layer.path else None
+    settings = {name: value for name, value in layer.config.items() if name != "name"} if layer.config else None
+    return what, place, msgspec.json.encode(settings) if settings else None
 
 
 def explained(layer: Layer, framework: str) -> tuple[Explanation | None, list[Finding]]:
     """One layer's explanation, None without weights of known size; and what contradicts it."""
     if not layer.weights or any(weight.count is None for weight in layer.weights):
         return None, []
-    total = sum(weight.count or 0 for weight in counted(layer, framework))
-    recipe = _recipe(layer, framework)
+    ways = conventions(framework)
+    total = sum(weight.count or 0 for weight in counted(layer, ways))
+    recipe = _recipe(layer, ways)
     if recipe is None:
-        honest = sum_of_weights(layer, framework)
+        honest = sum_of_weights(layer, ways)
         has_rule = layer.kind in expected_kinds() and not layer.custom and total > 0
-        finding = unassigned(layer, framework) if has_rule else None
+        finding = unassigned(layer, ways) if has_rule else None
         return _explanation(honest, layer, framework, "partial" if has_rule else "complete"), [
             finding
         ] if finding else []
     if evaluate(recipe.sums) != total:
-        honest = _honest(layer, framework, recipe)
+        honest = _honest(layer, ways, recipe)
         return _explanation(honest, layer, framework, "partial"), mismatch(layer, recipe, total)
     broken = contradictions(layer, recipe)
     status: Status = "complete" if recipe.certain and not broken else "partial"

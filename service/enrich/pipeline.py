@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.enrich import counted_as, counts, explain, seeds, totals
+from service.enrich import counted_as, counts, explain, seeds, sharing, totals
 from service.enrich.blocks import build as blocks
 from service.enrich.cost import add as cost
 from service.enrich.findings import run as findings
@@ -17,6 +17,7 @@ STEPS = (
     blocks.add_blocks,
     cost.add_costs,
     findings.add_findings,
+    sharing.say_once,
 )
 """Totals need the per-layer weights to be final; what tools count, and findings that give a share, need the totals."""
 

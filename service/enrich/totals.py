@@ -81,6 +81,7 @@ def _bytes(model: Model, unique: Sequence[Weight], *, known: bool) -> Bytes:
         total=add([*own.values(), *beside.values()]),
         **own,
         **beside,
+        inference=add(own.values()),
         by_dtype=_by_dtype([*unique, *_state_weights(model, ("optimizer", "ema", "scheduler", "other"))]),
     )
 

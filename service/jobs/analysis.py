@@ -142,6 +142,7 @@ def _report(sandbox: Sandbox, model: Model, parts: tuple[Part, ...], outcomes: l
         blocks=model.blocks,
         cost=model.cost,
         rules=model.rules,
+        models=model.models,
         provenance=_provenance(sandbox, outcomes),
     )
 

@@ -6,14 +6,12 @@ only handed over where their numbers are to be compared.
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import msgspec
 
-from service import wire
+from service import pressed, wire
 from service.comparisons import Comparison
 from service.config import Limits
 from service.errors import InputLost, OutdatedReport, WorkerCrashed
@@ -22,12 +20,10 @@ from service.jobs.analysis import Sandbox, Watch, opened, run
 from service.jobs.blobs import Blobs
 from service.jobs.comparisons import SIDES, Side
 from service.jobs.database import Database
-from service.jobs.records import ComparisonJob, StoredReport
+from service.jobs.records import ComparisonJob
 from service.jobs.sealing import sealed
 from service.language import msg
 from service.tree import SCHEMA_VERSION
-
-_CHUNK = 1 << 20
 
 
 def compare_stored(
@@ -40,7 +36,7 @@ def compare_stored(
     names = [tuple(part.name for part in side.analysis.parts) if job.values else () for side in sides]
     task = wire.Task(work="compare", parts=names[0], right_parts=names[1], values=job.values, limits=limits)
     with ExitStack() as stack:
-        descriptors = [stack.enter_context(sealed(_unpacked(side.report))) for side in sides]
+        descriptors = [stack.enter_context(sealed(pressed.unpressed(side.report.body))) for side in sides]
         if job.values:
             descriptors += _uploads(blobs, sides, stack)
         outcome = run(sandbox, "values" if job.values else "static", task, descriptors, watch)
@@ -75,10 +71,3 @@ def _uploads(blobs: Blobs, sides: tuple[Side, Side], stack: ExitStack) -> Iterat
             yield from stack.enter_context(opened(blobs, side.analysis.parts))
         except InputLost:
             raise comparisons.gone(name) from None
-
-
-def _unpacked(stored: StoredReport) -> Iterator[bytes]:
-    """The report's JSON in pieces: it may be far larger than what is stored."""
-    with gzip.GzipFile(fileobj=io.BytesIO(stored.body)) as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk

@@ -114,7 +114,7 @@ Job = Analysis | ComparisonJob
 
 
 class StoredReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A report as stored: gzip of its JSON, the JSON's length, and an entity tag of its content."""
+    """A report as stored: its JSON pressed (`service.pressed`), the JSON's length, and an entity tag of its content."""
 
     body: bytes
     size: int

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-
 import msgspec
 
-from service import wire
+from service import pressed, wire
 from service.comparisons import Comparison
 from service.jobs import catalogue
 from service.jobs.database import Database
@@ -21,7 +19,7 @@ def encode(result: Report | Comparison) -> bytes:
 
 def text(stored: StoredReport) -> bytes:
     """The stored JSON."""
-    return gzip.decompress(stored.body)
+    return pressed.unpress(stored.body, stored.size)
 
 
 def decode(stored: StoredReport) -> Report:

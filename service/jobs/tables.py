@@ -28,7 +28,7 @@ reports = Table(
     "reports",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("body", LargeBinary, nullable=False),  # the report's JSON, gzip: handed out as it is
+    Column("body", LargeBinary, nullable=False),  # the report's JSON, see service.pressed
     Column("size", Integer, nullable=False),  # of the JSON
     Column("etag", String, nullable=False),
 )

@@ -34,7 +34,12 @@ def run(
     `hook` turns a persistent id and its offset into a value, `calls` some calls into one. The budget
     is `limits.pickle_opcodes`.
     """
-    machine = Machine(Cursor(source, offset, limits.pickle_argument_bytes), limits.pickle_argument_bytes, hook, calls)
+    cursor = Cursor(source, offset, limits.pickle_argument_bytes)
+    return run_machine(Machine(cursor, limits.pickle_argument_bytes, hook, calls), limits)
+
+
+def run_machine(machine: Machine, limits: Limits) -> Trace:
+    """One pickle from where the machine's cursor stands to its STOP, as `run`."""
     trace = machine.trace
     try:
         _loop(machine, limits.pickle_opcodes)

@@ -214,5 +214,7 @@ def _odd(header: _Header) -> Danger | None:
     steps = header.name.replace("\\", "/").split("/")
     if ".." in steps or header.name.startswith(("/", "\\")) or header.name[1:2] == ":":
         what = msg("A member's name leads out of the folder it would be extracted to.")
-        return Danger(code="archive_path", severity="high", what=what, member=text(header.name), offset=header.offset)
+        return Danger(
+            code="archive_path_escape", severity="high", what=what, member=text(header.name), offset=header.offset
+        )  # fmt: skip
     return None

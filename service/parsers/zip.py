@@ -18,13 +18,14 @@ from service.language import msg
 from service.parsers.inflate import InflatedSource
 from service.parsers.zip_directory import END_SIGNATURE, FLAG_ENCRYPTED, Entry, entries, locate_directory
 from service.plain import text
-from service.source import Source, WindowSource
+from service.source import Source, WindowSource, head
 from service.tree import Danger, Frozen
 
 LOCAL_SIGNATURE = b"PK\x03\x04"
 _LOCAL = struct.Struct("<4s5H3I2H")
 _FLAG_DESCRIPTOR = 0x8
 _STORED, _DEFLATED = 0, 8
+_MOST_PADDING = 3
 _UNIX_SYMLINK, _UNIX_TYPE_MASK = 0o120000, 0o170000
 
 
@@ -99,8 +100,9 @@ class ZipArchive:
 
 
 def is_zip(source: Source) -> bool:
-    """Whether the content starts as a zip archive does."""
-    return source.size >= len(LOCAL_SIGNATURE) and source.read_at(0, 4) in (LOCAL_SIGNATURE, END_SIGNATURE)
+    """Whether the content starts as a zip archive does; MediaPipe's begin with a few zero bytes, to align members."""
+    start = head(source, _MOST_PADDING + len(LOCAL_SIGNATURE))
+    return start.startswith((LOCAL_SIGNATURE, END_SIGNATURE)) or start.lstrip(b"\0").startswith(LOCAL_SIGNATURE)
 
 
 _opened: WeakKeyDictionary[Source, ZipArchive] = WeakKeyDictionary()
@@ -132,7 +134,8 @@ def _read_archive(source: Source) -> ZipArchive:
             )
         members[entry.name] = _compare_local(source, entry, start)
         anomalies.extend(_odd_entry(entry))
-    anomalies.extend(_check_spans(sorted(members.values(), key=lambda member: member.header), start))
+    ordered = sorted(members.values(), key=lambda member: member.header)
+    anomalies.extend(_check_spans(ordered, start, _padding(source, ordered)))
     return ZipArchive(source, members, anomalies)
 
 
@@ -183,15 +186,21 @@ def _size_agrees(local: int, central: int, described: bool) -> bool:
     return local in (central, 0xFFFFFFFF) or (described and local == 0)
 
 
-def _check_spans(ordered: list[Member], directory: int) -> Iterator[Danger]:
+def _padding(source: Source, ordered: list[Member]) -> int:
+    """Zero bytes before the first entry that only align it; what else stands there is no padding."""
+    first = ordered[0].header if ordered else 0
+    return first if first <= _MOST_PADDING and not source.read_at(0, first).strip(b"\0") else 0
+
+
+def _check_spans(ordered: list[Member], directory: int, padding: int) -> Iterator[Danger]:
     """Refuse overlapping entries; name gaps large enough to hide an entry."""
-    reached = 0
+    reached = padding
     for member in ordered:
         if member.header < reached:
             raise InconsistentArchive(
                 msg("Two entries share the same bytes."), member=text(member.name), offset=member.header
             )
-        if reached == 0 and member.header:
+        if member is ordered[0] and member.header != padding:
             raise InconsistentArchive(msg("Something was put before the archive's first entry."), offset=0)
         yield from _gap(reached, member.header)
         reached = member.offset + member.compressed

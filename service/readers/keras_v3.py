@@ -96,6 +96,22 @@ def accept(upload: Upload) -> bool:
         return head(source, _FIRST_NAME.stop)[_FIRST_NAME].startswith((METADATA.encode(), CONFIG.encode()))
 
 
+def find(upload: Upload) -> list[frozenset[str]]:
+    """Unpacked models: a configuration with the metadata or weights in its folder, and all that is below."""
+    found: list[frozenset[str]] = []
+    for name in upload.parts:
+        folder, _, base = name.replace("\\", "/").rpartition("/")
+        if base == CONFIG:
+            inside = frozenset(one for one in upload.parts if _is_below(one, folder))
+            if accept(upload.only(inside)):
+                found.append(inside)
+    return found
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return not folder or name.replace("\\", "/").startswith(f"{folder}/")
+
+
 def _is_model(names: tuple[str, ...]) -> bool:
     return CONFIG in names and not {METADATA, WEIGHTS, NPZ_WEIGHTS}.isdisjoint(names)
 

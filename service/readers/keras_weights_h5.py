@@ -33,6 +33,7 @@ FORMAT = Format(
 _MARKS = frozenset({*CONTAINERS, "vars", "optimizer"})
 _MAP_KEY = b'"weight_map"'
 _MAP_HEAD = 4096
+_ENDING, _MAP_ENDING = ".weights.h5", ".weights.json"
 
 
 def accept(upload: Upload) -> bool:
@@ -44,6 +45,22 @@ def accept(upload: Upload) -> bool:
         return False
     peek = peek_hdf5(source)
     return peek is not None and bool(_MARKS & peek.children)
+
+
+def find(upload: Upload) -> list[frozenset[str]]:
+    """A weight map and the HDF5 shards in its folder."""
+    found: list[frozenset[str]] = []
+    for name in upload.parts:
+        if name.endswith(_MAP_ENDING):
+            folder = _folder(name)
+            names = [one for one in upload.parts if _folder(one) == folder and one.endswith((_MAP_ENDING, _ENDING))]
+            if accept(upload.only(names)):
+                found.append(frozenset(names))
+    return found
+
+
+def _folder(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[0]
 
 
 def read(upload: Upload) -> Model:

@@ -1,6 +1,7 @@
 """Which kinds of worker there are, which interpreter runs each, and what to say where there is none.
 
-static reads what describes a model, values the numbers too (with NumPy), keras and torch build specs.
+static reads what describes a model, values the numbers too (with NumPy), keras and torch build specs, transformers
+the configurations of its library.
 """
 
 from __future__ import annotations
@@ -13,9 +14,18 @@ from types import MappingProxyType
 
 from service.config import Settings
 
-KINDS = ("static", "values", "keras", "torch")
-_NEEDED = MappingProxyType({"values": ("numpy",), "keras": ("tensorflow", "keras"), "torch": ("torch",)})
+KINDS = ("static", "values", "keras", "torch", "transformers")
+_NEEDED = MappingProxyType(
+    {
+        "values": ("numpy",),
+        "keras": ("tensorflow", "keras"),
+        "torch": ("torch",),
+        "transformers": ("torch", "transformers"),
+    }
+)
 """Modules by which an interpreter shows that it can serve a kind."""
+_LODGERS = MappingProxyType({"values": "static", "transformers": "torch"})
+"""Kinds that run in the interpreter of another."""
 _LOOK = "import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, sys.argv[1:])))"
 _LOOK_SECONDS = 30
 
@@ -23,13 +33,13 @@ _LOOK_SECONDS = 30
 def interpreter(kind: str, settings: Settings) -> str | None:
     """The Python for `kind`: as set; else of the environment beside ours; else ours; None where there is none.
 
-    values runs in the interpreter of static.
+    values runs in the interpreter of static, transformers in that of torch.
 
     ValueError if the setting names no file.
     """
-    if kind == "values":
-        python = interpreter("static", settings) or sys.executable
-        return python if _has(python, _NEEDED[kind]) else None
+    if kind in _LODGERS:
+        python = interpreter(_LODGERS[kind], settings)
+        return python if python is not None and _has(python, _NEEDED[kind]) else None
     chosen = {"static": settings.static_python, "keras": settings.keras_python, "torch": settings.torch_python}[kind]
     if chosen:
         if not Path(chosen).is_file():
@@ -53,7 +63,8 @@ def _has(python: str, modules: tuple[str, ...]) -> bool:
 
 def starts_at_once(kind: str, settings: Settings) -> bool:
     """Whether its warm process starts with the service, and not on first need."""
-    return {"static": True, "values": settings.warm_values}.get(kind, settings.warm_frameworks)
+    own = {"static": True, "values": settings.warm_values, "transformers": settings.warm_transformers}
+    return own.get(kind, settings.warm_frameworks)
 
 
 def how_to_install(kind: str) -> str:

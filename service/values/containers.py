@@ -1,4 +1,4 @@
-"""Members of an upload by the names that a report's locations give them; knows zip, tar and nesting, no format.
+"""Members of an upload by the names that a report's locations give them; knows archives and nesting, no format.
 
 A location's `member` is a name in an archive, or a file of the upload; `a!/b` is `b` in the archive that `a` is.
 """
@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 from service.formats import Upload
 from service.language import msg
-from service.parsers.tar import is_tar, open_tar
-from service.parsers.zip import is_zip, open_zip
+from service.parsers.archives import is_archive, open_archive
 from service.plain import text
 from service.source import Source
 from service.values.base import ValuesUnavailable
@@ -73,7 +72,10 @@ class Container:
         return self._part(member) if source is None else self._inside(source, member)
 
     def _part(self, member: str) -> Source:
-        """A file of the upload by its name below their common folder."""
+        """A file of the upload by its name below their common folder, or what is in an archive among them."""
+        outer, nested, inner = member.partition(_NESTED)
+        if nested:
+            return self._inside(self._part(outer), inner)
         names = {name.replace("\\", "/").removeprefix("./"): name for name in self._upload.parts}
         found = [name for name in names if name == member or name.endswith(f"/{member}")]
         if not found:
@@ -83,20 +85,20 @@ class Container:
     def _inside(self, source: Source, member: str) -> Source:
         names = self._members(source)
         if member in names:
-            return (open_zip(source) if is_zip(source) else open_tar(source)).open(names[member])
+            return open_archive(source).open(names[member])
         outer, nested, inner = member.partition(_NESTED)
         if not nested or outer not in names:
             raise _missing(member)
         key = (id(source), outer)  # kept with what it names, so that no other source gets its identity
         if key not in self._archives:
-            self._archives[key] = open_zip(source).open(names[outer])
+            self._archives[key] = open_archive(source).open(names[outer])
         return self._inside(self._archives[key], inner)
 
     def _members(self, source: Source) -> Mapping[str, str]:
         """Names as reports give them -> names in the archive; those that would be ambiguous are left out."""
-        if not is_zip(source) and not is_tar(source):
+        if not is_archive(source):
             return {}
-        names = open_zip(source).names if is_zip(source) else open_tar(source).names
+        names = open_archive(source).names
         key = id(source)
         if key not in self._names:
             shown: dict[str, str] = {}

@@ -24,7 +24,11 @@ def open_values(upload: Upload, described: Model | Report) -> Values:
     """The values of the weights of `described`, which is the model or report made from `upload`."""
     info = described.info if isinstance(described, Model) else described.model
     container = Container(upload)
-    return DatasetValues(upload, container) if info.framework == "keras" else StorageValues(upload, container)
+    return DatasetValues(upload, container) if info.format in _HDF5 else StorageValues(upload, container)
+
+
+_HDF5 = frozenset({"keras_v3", "keras_h5", "keras_weights_h5"})
+"""Formats that keep each weight as a dataset of an HDF5 file."""
 
 
 class StorageValues:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from service.costs import Quantity
+from service.frameworks import conventions, title_of
 from service.language import Message, mark, msg, msgn, sentences
 from service.translation import Say
 from service.tree import Block, Finding, Layer, Report, Shape, Weight
@@ -67,7 +68,7 @@ def layer_count(layer: Layer, framework: str) -> int | None:
     if layer.counts is None:
         return None
     parameters, statistics = layer.counts.parameters, layer.counts.statistics
-    if framework == "torch" or parameters is None or statistics is None:
+    if conventions(framework) == "torch" or parameters is None or statistics is None:
         return parameters
     return parameters + statistics
 
@@ -95,7 +96,7 @@ def title(report: Report) -> str:
     model = report.model
     version = f" {model.framework_version}" if model.framework_version else ""
     name = model.name or model.type or "model"
-    return f"{name} ({model.format}, {FRAMEWORKS.get(model.framework, model.framework)}{version})"
+    return f"{name} ({model.format}, {title_of(model.framework)}{version})"
 
 
 def total_lines(report: Report, say: Say) -> list[tuple[str, str]]:
@@ -204,7 +205,6 @@ def block_name(block: Block) -> str:
     return f"{block.name} × {block.repeats}" if block.repeats > 1 else block.name
 
 
-FRAMEWORKS = {"keras": "Keras", "torch": "PyTorch"}
 SEVERITIES = {
     "critical": mark("critical"),
     "high": mark("high"),

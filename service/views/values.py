@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from service.frameworks import separator_of
 from service.language import Message, msg, msgn, verbatim
 from service.measured import Histogram, WeightStatistics
 from service.tree import Layer, Report, Weight
@@ -42,7 +43,7 @@ def lines(report: Report) -> Iterator[Line]:
 
 def full_name(layer: Layer, weight: Weight, framework: str) -> str:
     """`stem/conv/kernel` in Keras, `stem.conv.weight` in PyTorch; the model's own weights by their name alone."""
-    separator = "." if framework == "torch" else "/"
+    separator = separator_of(framework)
     return weight.name if layer.path == "." else f"{layer.path}{separator}{weight.name}"
 
 

@@ -28,7 +28,7 @@ REFUSED = 3
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="service.worker", description=__doc__)
-    parser.add_argument("--kind", required=True, choices=("static", "values", "keras", "torch"))
+    parser.add_argument("--kind", required=True, choices=("static", "values", "keras", "torch", "transformers"))
     parser.add_argument("--parent", required=True, type=int, help="process that must be alive for this one to live")
     parser.add_argument("--listener", required=True, type=int, help="descriptor of the listening socket")
     parser.add_argument("--control", required=True, type=int, help="descriptor on which to say: warm")

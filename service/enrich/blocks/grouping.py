@@ -21,6 +21,7 @@ from service.enrich.blocks.signatures import (
     PROJECTIONS,
     norm_fits,
 )
+from service.frameworks import conventions
 from service.tree import Layer
 
 Order = Literal["graph", "sequential", "declared", "stored"]
@@ -35,7 +36,7 @@ def order_of(items: Sequence[Layer], container: str | None, framework: str) -> O
         return "graph"
     if (container or "").endswith("Sequential") or all(item.name.isdigit() for item in items):
         return "sequential"
-    return "declared" if framework == "torch" else "stored"
+    return "declared" if conventions(framework) == "torch" else "stored"
 
 
 def groups(graph: Graph, items: Sequence[int], order: Order, simple: Sequence[bool]) -> list[list[int]]:

@@ -124,9 +124,12 @@ def _segments(parts: Sequence[Part]) -> Iterator[list[Part]]:
 
 
 def _fold_once(parts: list[Part], table: Table) -> list[Part]:
+    marks = [part.mark for part in parts]
+    if len(set(marks)) == len(marks):
+        return parts
     folded: list[Part] = []
     at = 0
-    for run in runs([part.mark for part in parts]):
+    for run in runs(marks):
         if run.start < at or not _worth(parts, run):
             continue
         placed = _in_phase(parts, run)

@@ -6,6 +6,7 @@ Knows names and order. A framework's own names (`conv2d_3`) say nothing and go w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from service.enrich.blocks.names import has_number
 from service.enrich.blocks.parts import Part, Table, together
@@ -18,7 +19,8 @@ Stem = tuple[str, ...] | None
 
 def staged(parts: Sequence[Part], table: Table, depth: int = 1) -> list[Part]:
     """`parts` with neighbours of one numbered stem in one stage, stages within stages; each list folded."""
-    for steps in range(depth, _MOST_STEPS + 1):
+    deepest = max((_numbered_steps(part.stem) for part in parts if part.stem), default=0)
+    for steps in range(depth, min(deepest, _MOST_STEPS) + 1):
         slices = list(_slices(parts, steps))
         if len({stem for stem, _, _ in slices if stem}) >= 2:
             return fold([_one(parts[start:end], table, steps) for start, end in _whole(slices)], table)
@@ -56,6 +58,12 @@ def _stem(part: Part, steps: int) -> Stem:
         return None
     stem = part.stem[:steps]
     return stem if len(stem) == steps and has_number(stem[-1]) else ()
+
+
+@lru_cache(maxsize=4096)
+def _numbered_steps(stem: tuple[str, ...]) -> int:
+    """How many steps there are up to the last that counts something."""
+    return max((at + 1 for at, step in enumerate(stem) if has_number(step)), default=0)
 
 
 def _filled(stems: Sequence[Stem]) -> list[Stem]:

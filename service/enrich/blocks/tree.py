@@ -22,6 +22,10 @@ _AIDED = 3
 """What prepares data and is taken by so many is a mask or the like."""
 
 
+COARSE = 20_000
+"""Layers above which the innermost containers are taken as they are."""
+
+
 class _Tree:
     """The layers of a model, what each holds, and the parts that are made of them."""
 
@@ -32,6 +36,8 @@ class _Tree:
         self.held = _held(model.layers)
         self.graph = graph_of(model.layers, frozenset(model.layers[at].path for at in self.held if at >= 0))
         self.made: dict[int, Part] = {}
+        self.coarse = len(model.layers) > COARSE
+        self._marks: dict[int, int] = {}
 
     def part(self, at: int) -> Part:
         """The part of one layer with all that it holds, which is made already."""
@@ -44,9 +50,39 @@ class _Tree:
             within = [place for held in self.held[at] for place in positions(self.part(held))]
             self.made[at] = self._leaf([at, *sorted(within)])
             return
+        if self.coarse and not any([held in self.made for held in self.held[at]]):  # noqa: C419 - faster as a list
+            self.made[at] = self._shut(at)
+            return
         inner = self.listed(self.held[at], layer)
         own = [self._leaf([at])] if layer.weights else []
         self.made[at] = _container(layer, [*own, *inner], self.table)
+
+    def _shut(self, at: int) -> Part:
+        """The innermost containers of a model so large that blocks never show what is in them."""
+        places = [at, *self.held[at]] if self.layers[at].weights else self.held[at]
+        marks = tuple([self._mark(place) for place in places])
+        layer = self.layers[at]
+        return Part(
+            kind="stage" if len(places) > 1 else "layer",
+            name=layer.path if len(places) > 1 else self.layers[places[0]].path,
+            mark=number(self.table, ("stage", layer.type, marks)),
+            loose=number(self.table, ("stage", "loose", *[self.layers[place].kind for place in places])),
+            size=len(places),
+            weighty=any([self.layers[place].weights for place in places]),  # noqa: C419 - faster as a list
+            own=tuple(places),
+            stem=_stem(layer),
+            type=layer.type,
+        )
+
+    def _mark(self, at: int) -> int:
+        """The number of one layer's signature; layers with one explanation between them are equal in structure."""
+        layer = self.layers[at]
+        if layer.explanation is None:
+            return number(self.table, signature(layer))
+        key = id(layer.explanation)
+        if key not in self._marks:
+            self._marks[key] = number(self.table, signature(layer))
+        return self._marks[key]
 
     def listed(self, items: Sequence[int], container: Layer | None, type_: str | None = None) -> list[Part]:
         """The parts of one list of neighbours: grouped, joined where branches join, staged by name, folded."""

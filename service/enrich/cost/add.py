@@ -7,6 +7,7 @@ error, and the work is linear in its layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -22,6 +23,8 @@ from service.enrich.cost.program import outside_products
 from service.enrich.cost.rules import work_of
 from service.enrich.cost.totals import Totals
 from service.enrich.cost.work import ONE_POSITION, SIZES_MISSING, Call, Sizes, Work
+from service.enrich.sharing import shared, whole
+from service.frameworks import OWN_RULES, conventions
 from service.language import Message, msg
 from service.tree import Layer, Model, ModelInfo, Report
 
@@ -54,8 +57,8 @@ def add_costs(model: Model, batch: int = 1, input_shapes: tuple[tuple[int, ...],
 
 def recost(report: Report, batch: int, input_shapes: tuple[tuple[int, ...], ...] | None) -> Report:
     """A stored report with its costs worked out anew for another batch or input."""
-    layers, cost = _costs(report.layers, report.model, batch, input_shapes)
-    return msgspec.structs.replace(report, layers=layers, cost=cost)
+    layers, cost = _costs(whole(report.layers), report.model, batch, input_shapes)
+    return msgspec.structs.replace(report, layers=shared(layers), cost=cost)
 
 
 def _costs(
@@ -69,14 +72,25 @@ def _costs(
     return costed, costing.total()
 
 
+@dataclass(slots=True)
+class _Repeated:
+    """The cost of the layer `number`, and how many layers have the same."""
+
+    number: int
+    cost: LayerCost
+    dtype: str
+    times: int = 0
+
+
 class _Costing:
     """One run over a model; `layer` in order, then `total`."""
 
     def __init__(
         self, layers: Sequence[Layer], info: ModelInfo, batch: int, given: tuple[tuple[int, ...], ...] | None
     ) -> None:
-        torch = info.framework == "torch"
-        self.flow = Flow(layers, torch=torch, root=info.type, batch=batch, given=given)
+        torch = conventions(info.framework) == "torch"
+        known = info.framework in OWN_RULES
+        self.flow = Flow(layers, torch=torch, known=known, root=info.type, batch=batch, given=given)
         self._batch, self._given = batch, given
         self._tags = info.tags if info.format == "torch_export" else {}  # a checkpoint may hold keys of these names
         self._calls = calls(self.flow)
@@ -93,9 +107,40 @@ class _Costing:
             fixed=self._fixed_batch() not in (None, batch),
         )
         self._open = self._has_open_entry()
+        self._known: dict[tuple[object, ...], _Repeated] = {}
 
     def layer(self, number: int) -> LayerCost:
-        """The cost of one layer; to be asked in order."""
+        """The cost of one layer; to be asked in order. Layers that are alike, of unknown sizes, share theirs."""
+        key = self._likeness(number)
+        if key is None:
+            cost = self._costed(number)
+            self._add(number, cost, 1)
+            return cost
+        known = self._known.get(key)
+        if known is None:
+            cost = self._costed(number)
+            known = self._known[key] = _Repeated(number, cost, self._dtypes[-1])
+        else:
+            self._dtypes.append(known.dtype)
+        known.times += 1
+        return known.cost
+
+    def _likeness(self, number: int) -> tuple[object, ...] | None:
+        """Equal for layers that must cost the same; None where sizes flow through, or there is no telling.
+
+        Layers with equal weights and settings have one explanation between them, so that it stands for both.
+        """
+        layer, called = self.flow.layers[number], self._calls[number]
+        if self.flow.ins[number] is not None or self.flow.outs[number] is not None or called.further:
+            return None
+        if layer.shared_with is not None or ((layer.weights or layer.config) and layer.explanation is None):
+            return None
+        return (
+            layer.kind, layer.type, id(layer.explanation), called, self._fields[number], number in self.flow.children,
+            tuple([(weight.bytes, weight.dtype, weight.tied_to is None) for weight in layer.weights]),
+        )  # fmt: skip
+
+    def _costed(self, number: int) -> LayerCost:
         layer, called = self.flow.layers[number], self._calls[number]
         dtype = dtypes.of_layer(self.flow.owner(number), self._model_dtype, torch=self.flow.torch)
         self._dtypes.append(dtype[0])
@@ -108,16 +153,22 @@ class _Costing:
             elements, size = self._quantities.outputs(self.flow.outs[number], dtype, self._reason(), self._notes)
         receptive, stride = self._fields[number]
         held = self._quantities.weights(layer)
-        cost = LayerCost(
+        return LayerCost(
             macs=macs, flops=flops, activation_elements=elements, activation_bytes=size, parameter_bytes=held,
             receptive_field=receptive, stride=stride, calls=called.count,
         )  # fmt: skip
+
+    def _add(self, number: int, cost: LayerCost, times: int) -> None:
+        """Put what a layer costs into the totals, as often as there are layers like it."""
+        called = self._calls[number]
         further = [self._work(number, ins, self.flow.inferred(number, ins)) for ins in called.further]
-        self._totals.add(cost, further, counted=layer.kind != "input", alike=called.alike)
-        return cost
+        counted = self.flow.layers[number].kind != "input"
+        self._totals.add(cost, further, counted=counted, alike=called.alike, times=times)
 
     def total(self) -> ModelCost:
         """The model's cost, after all layers."""
+        for known in self._known.values():
+            self._add(known.number, known.cost, known.times)
         load = load_of(self.flow, self._dtypes, self._calls, self._tags)
         fixed = self._fixed_batch()
         load.notes = (_fixed_at(fixed),) if fixed is not None and fixed != self._batch else ()

@@ -26,10 +26,15 @@ MAX_CANDIDATES = 64
 
 
 class Flow:
-    """Walks the layers once; afterwards `ins`, `outs` and `sources` (indices; None without order) are filled."""
+    """Walks the layers once; afterwards `ins`, `outs` and `sources` (indices; None without order) are filled.
 
-    def __init__(self, layers: Sequence[Layer], *, torch: bool, root: str | None, batch: int, given: Several) -> None:
-        self.layers, self.torch, self.batch = layers, torch, batch
+    `blank`: nothing is known of any size or order, as in a file of bare weights.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], *, torch: bool, known: bool, root: str | None, batch: int, given: Several
+    ) -> None:
+        self.layers, self.torch, self.known, self.batch = layers, torch, known, batch
         self.given: tuple[Sizes, ...] = tuple((batch, *shape) for shape in given or ())
         self.index = {layer.path: number for number, layer in enumerate(layers)}
         self.children: dict[int | None, list[int]] = defaultdict(list)
@@ -45,8 +50,10 @@ class Flow:
         self._entries = 0
         self._ends: dict[int, tuple[int, ...]] = {}
         self.used: bool = False
-        for number in range(len(layers)):
-            self._visit(number)
+        self.blank = not any(map(_tells, layers)) and all(sources is None for sources in self.sources)
+        if not self.blank:
+            for number in range(len(layers)):
+                self._visit(number)
 
     def holds(self, number: int) -> bool:
         """Whether a layer only runs the layers inside it."""
@@ -186,7 +193,13 @@ class Flow:
     def inferred(self, number: int, ins: tuple[Sizes, ...]) -> Several:
         """Output sizes of a layer for `ins` by its framework's rules."""
         layer = self.layers[number]
+        if not self.known:
+            return None  # settings of other frameworks have other names and other defaults
         return torch_shapes.outputs(layer, self.owner(number), ins) if self.torch else _keras(layer, ins)
+
+
+def _tells(layer: Layer) -> bool:
+    return layer.inputs is not None or bool(layer.input_shapes or layer.output_shapes) or layer.kind == "input"
 
 
 def _keras(layer: Layer, ins: tuple[Sizes, ...]) -> Several:

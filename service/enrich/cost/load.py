@@ -73,6 +73,9 @@ def _is_view(layer: Layer) -> bool:
 
 
 def _add_activations(load: Load, flow: Flow, dtypes: Sequence[str], calls: Sequence[Calls]) -> None:
+    if flow.blank:
+        load.activations_missing, load.kept = bool(flow.layers), None
+        return
     nodes = _nodes(flow)
     sizes = [_bytes(flow.outs[number], dtypes[number]) for number in nodes]
     entering = _entering(flow, nodes, dtypes)

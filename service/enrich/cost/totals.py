@@ -27,12 +27,12 @@ class _Sum:
         self.value = self.missing = self.partial = self.seen = 0
         self.notes: dict[int, Message] = {id(note): note for note in notes}
 
-    def add(self, quantity: Quantity, calls: int, *, alike: bool = True) -> None:
-        self.seen += 1
+    def add(self, quantity: Quantity, calls: int, *, times: int = 1, alike: bool = True) -> None:
+        self.seen += times
         if quantity.value is None:
-            self.missing += 1
+            self.missing += times
             return
-        self.value += quantity.value * calls
+        self.value += quantity.value * calls * times
         if quantity.status != "complete":
             self._partly(quantity.assumptions)
         if not alike and quantity.value:
@@ -70,32 +70,33 @@ class Totals:
         self._weights: dict[str, int] = {}
         self._unsized = False
 
-    def add(self, cost: LayerCost, further: list[Work], *, counted: bool, alike: bool) -> None:
-        """One layer.
+    def add(self, cost: LayerCost, further: list[Work], *, counted: bool, alike: bool, times: int = 1) -> None:
+        """One layer, or several that cost the same.
 
         Args:
             cost: Of its first call.
             further: The work of its calls after the first where their sizes differ.
             counted: Whether its outputs are activations.
             alike: Whether that stands for all its calls.
+            times: How many such layers there are.
         """
         for dtype, size in (cost.parameter_bytes.value or {}).items():
-            self._weights[dtype] = self._weights.get(dtype, 0) + size
+            self._weights[dtype] = self._weights.get(dtype, 0) + size * times
         self._unsized |= cost.parameter_bytes.status != "complete"
         if not cost.calls:
             return
         count = cost.calls // (1 + len(further))
-        self._macs.add(cost.macs, count, alike=alike)
-        self._flops.add(cost.flops, count, alike=alike)
+        self._macs.add(cost.macs, count, times=times, alike=alike)
+        self._flops.add(cost.flops, count, times=times, alike=alike)
         for work in further:
             for column, quantity in zip(
                 (self._macs, self._flops), self._quantities.work(work, FIRST_CALL, ()), strict=True
             ):
-                column.add(quantity, count)
+                column.add(quantity, count, times=times)
         if counted:
             same = alike and not further
-            self._elements.add(cost.activation_elements, cost.calls, alike=same)
-            self._bytes.add(cost.activation_bytes, cost.calls, alike=same)
+            self._elements.add(cost.activation_elements, cost.calls, times=times, alike=same)
+            self._bytes.add(cost.activation_bytes, cost.calls, times=times, alike=same)
 
     def cost(self, batch: int, given: tuple[tuple[int, ...], ...] | None, memory: tuple[Memory, ...]) -> ModelCost:
         """The totals."""

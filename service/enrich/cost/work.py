@@ -29,7 +29,9 @@ BEYOND = msg("Its sizes are beyond any model.")
 MAX_NUMBER = 2**127
 """Above this a cost is an attack on whoever prints it, not a model."""
 
-KERNELS = frozenset({"kernel", "weight_v", "packed_kernel"})
+_PROJECTED = ("query", "key", "value", "output", "qkv")
+KERNELS = frozenset({"kernel", "weight_v", "packed_kernel", *(f"{part}_kernel" for part in _PROJECTED)})
+BIASES = frozenset({"bias", *(f"{part}_bias" for part in _PROJECTED)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def elements(call: Call, roles: Collection[str] = KERNELS) -> int | None:
     return sum(known) if known and len(known) == len(counts) else None
 
 
-def bias_elements(call: Call, roles: Collection[str] = ("bias",)) -> int:
+def bias_elements(call: Call, roles: Collection[str] = BIASES) -> int:
     """Elements of the biases, 0 without."""
     return sum(weight.count or 0 for weight in call.weights if weight.role in roles)
 

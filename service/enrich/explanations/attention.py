@@ -68,7 +68,9 @@ def _belongs(weight: Weight, name: str) -> bool:
 def _joint(weights: list[Weight]) -> list[Sum]:
     """`3 × (embed × embed + embed)` for PyTorch's projections kept in one tensor; the biases alone where they are."""
     held = {weight.role: sizes(weight) for weight in weights if weight.role in ("qkv_kernel", "qkv_bias")}
+    turned = any(weight.role == "qkv_kernel" and weight.layout == "in-out" for weight in weights)
     kernel, bias = held.get("qkv_kernel"), held.get("qkv_bias")
+    kernel = kernel[::-1] if kernel and turned else kernel
     width = (kernel or bias or (0,))[0]
     if not width or width % _JOINT:
         return []

@@ -1,6 +1,7 @@
 """Recurrent cells read from weights: inputs, units, gates, biases of each; knows names and shapes, no wording.
 
-Keras keeps the gates of a kernel side by side, Keras 1 in arrays of their own, PyTorch one below the other.
+Keras keeps the gates of a kernel side by side, Keras 1 in arrays of their own, PyTorch one below the other, ONNX as
+PyTorch, with both directions in one array.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from service.enrich.explanations.shapes import Sizes, sizes
+from service.enrich.explanations.shapes import Sizes, by_role, sizes
 from service.tree import Frozen, Layer, Weight
 
 GATES = {"simple_rnn": 1, "gru": 3, "lstm": 4}
+_STACKED_RANK = 3
+_DIRECTIONS = {1: ("",), 2: ("forward", "backward")}
 _SUFFIX = re.compile(r"^(?:weight|bias)_(?:ih|hh|hr)(?:_(?P<cell>l\d+(?:_reverse)?))?$")
 
 
@@ -42,10 +45,32 @@ class Cell(Frozen, frozen=True, kw_only=True):
 
 def cells_of(layer: Layer, framework: str) -> list[Cell] | None:
     """The cells in order; None if the weights are not those of plain gated cells."""
+    kernel = sizes(by_role(layer).get("kernel"))
+    if kernel is not None and len(kernel) == _STACKED_RANK:
+        return _by_direction(layer, kernel)
     grouped = _by_suffix(layer) if framework == "torch" else _by_kernel(layer)
     found = [_cell(name, weights, framework) for name, weights in grouped]
     known = [cell for cell in found if cell is not None]
     return known if len(known) == len(found) else None
+
+
+def _by_direction(layer: Layer, kernel: Sizes) -> list[Cell] | None:
+    """ONNX keeps both directions in arrays of three axes: [directions, gates × units, inputs], two biases in one."""
+    held = {weight.role: sizes(weight) for weight in layer.weights if weight.group != "statistic"}
+    recurrent, bias = held.get("recurrent_kernel"), held.get("bias")
+    directions, width, inputs = kernel
+    units = recurrent[-1] if recurrent else 0
+    gates, rest = divmod(width, units) if units else (0, 1)
+    fits = recurrent == (directions, width, units) and bias in (None, (directions, 2 * width))
+    names = _DIRECTIONS.get(directions)
+    plain = not set(held) - {"kernel", "recurrent_kernel", "bias"}
+    if rest or gates not in GATES.values() or not fits or not plain or names is None:
+        return None
+    return [
+        Cell(name=name, inputs=inputs, units=units, gates=gates, carried=units, biases=0 if bias is None else 2,
+             projected=False)
+        for name in names
+    ]  # fmt: skip
 
 
 def _by_suffix(layer: Layer) -> Iterable[tuple[str, list[Weight]]]:

@@ -1,6 +1,7 @@
 """Convolutions of every sort: kernel positions × input channels per group × filters + biases.
 
-Knows Keras' kernel layouts (`HWIO`, transposed `HWOI`, depthwise `HWIM`) and PyTorch's (`OIHW`, transposed `IOHW`).
+Knows Keras' kernel layouts (`HWIO`, transposed `HWOI`, depthwise `HWIM`), PyTorch's (`OIHW`, transposed `IOHW`) and
+TensorFlow Lite's (`OHWI`, depthwise `IHWO` with one input channel for each filter).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import msgspec
 from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, term
 from service.enrich.explanations.references import reference
 from service.enrich.explanations.remarks import no_effect, same_elsewhere, without_or_with_bias
-from service.enrich.explanations.shapes import Sizes, by_role, kernel_of, sizes
+from service.enrich.explanations.shapes import Sizes, bias_of, by_role, kernel_of, sizes
 from service.language import Message, mark, msg, msgn, sentences
 from service.tree import Frozen, Layer, Term, Weight
 
@@ -60,9 +61,10 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
     found = [kernel for kernel in kernels if kernel is not None]
     if not found or len(found) != len(kernels) or layer.type in _UNSHARED:
         return None
-    groups = _groups(layer, found[-1], sizes(held.get("bias")))
+    biased = bias_of(layer)
+    groups = _groups(layer, found[-1], sizes(biased))
     biases = found[-1].outputs * (groups if layer.kind.startswith("conv_transpose") else 1)
-    bias = "bias" in held
+    bias = biased is not None
     products = [kernel.product for kernel in found]
     if bias:
         products.append((term("biases", msg("one bias per output channel"), biases),))
@@ -115,7 +117,7 @@ def _axis(letter: str, size: int, spatial: Iterator[tuple[str, str]]) -> Term:
 
 def _groups(layer: Layer, kernel: Kernel, bias: Sizes | None) -> int:
     """The recorded number of groups; of a transposed convolution without a record that which its bias tells."""
-    recorded = layer.config.get("groups")
+    recorded = layer.config.get("groups", layer.config.get("group"))
     if type(recorded) is int and recorded > 0:
         return recorded
     if layer.kind.startswith("conv_transpose") and bias and len(bias) == 1 and kernel.filters:

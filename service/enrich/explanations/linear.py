@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, term
 from service.enrich.explanations.references import reference
 from service.enrich.explanations.remarks import no_effect, same_elsewhere, without_or_with_bias
-from service.enrich.explanations.shapes import by_role, kernel_of, sizes
+from service.enrich.explanations.shapes import Sizes, bias_of, kernel_of, sizes
 from service.language import Message, msg, msgn, sentences
 from service.tree import Layer
 
@@ -18,10 +18,14 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
     """`inputs × units (+ units)`; None where the layer holds no single matrix."""
     kernel = kernel_of(layer)
     shape = sizes(kernel)
-    if kernel is None or shape is None or len(shape) != 2 or layer.type in _NOT_PLAIN:
+    if kernel is None or shape is None or layer.type in _NOT_PLAIN:
+        return None
+    if len(shape) == 3:
+        return _stacked(layer, framework, shape)
+    if len(shape) != 2:
         return None
     inputs, units = shape[::-1] if kernel.layout == "out-in" or kernel.role == "packed_kernel" else shape
-    bias = "bias" in by_role(layer)
+    bias = bias_of(layer) is not None
     per_unit = term("units", msg("units (output features)"), units)
     products = [(term("inputs", msg("input features"), inputs), per_unit)]
     sums = (Sum(products=(*products, (per_unit,)) if bias else (*products,)),)
@@ -31,6 +35,24 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
         expert=_expert(framework, evaluate(sums), units, bias=bias),
         reference=reference(layer, framework),
         claims=_claims(framework, inputs, units, bias=bias),
+    )
+
+
+def _stacked(layer: Layer, framework: str, shape: Sizes) -> Recipe:
+    """`experts × (units × inputs (+ units))`: the kernels of all experts in one array."""
+    experts, units, inputs = shape
+    per_unit = term("units", msg("units (output features)"), units)
+    bias = bias_of(layer) is not None
+    products = [(per_unit, term("inputs", msg("input features"), inputs)), *([(per_unit,)] if bias else [])]
+    each = term("experts", msg("fully connected layers of the same sizes, one per expert"), experts)
+    return Recipe(
+        sums=(Sum(outer=(each,), products=tuple(products)),),
+        text=sentences(
+            msgn("The array holds the kernel of {n} expert.", "The array holds the kernels of {n} experts.", n=experts),
+            _text(inputs, units, bias=bias),
+        ),
+        expert=msg("Every expert counts, though a token is sent through a few of them only."),
+        reference=reference(layer, framework),
     )
 
 

@@ -1,7 +1,7 @@
 """Low-rank pairs: rank × (inputs + outputs) beside a frozen kernel (Hu et al. 2021, arXiv:2106.09685).
 
 Knows Keras' `enable_lora` (`lora_kernel_a` [inputs, rank], `lora_kernel_b` [rank, outputs]), loralib's `lora_A` [rank,
-inputs] and `lora_B` [outputs, rank], and peft, which makes each half a layer of its own.
+inputs] and `lora_B` [outputs, rank], peft, which makes each half a module of its own, and files that hold pairs alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import re
 
 from service.enrich.explanations.addition import Addition
-from service.enrich.explanations.recipe import Recipe, Sum, counted, listed, names, term
+from service.enrich.explanations.recipe import MAX_NAMES, Recipe, Sum, counted, listed, names, term
 from service.enrich.explanations.references import PAPERS
 from service.enrich.explanations.shapes import Sizes, sizes
 from service.enrich.explanations.weight_sum import weight_product
@@ -18,6 +18,7 @@ from service.language import Message, msg, sentences
 from service.tree import Layer, Weight
 
 _HALF = re.compile(r"^lora_(?:embedding_)?(?P<half>[AB])$")
+_WAY = re.compile(r"(?<=lora_)(?:embedding_)?[AB](?=\.|$)|(?<=lora[_.])(?:up|down|mid)(?=\.)|_[ab]$")
 _REFERENCE = PAPERS["lora"]
 
 
@@ -26,12 +27,27 @@ def addition(layer: Layer, framework: str) -> Addition | None:
     held = tuple(weight for weight in counted(layer, framework) if half_of(weight))
     if not held:
         return None
-    first = [weight for weight in held if half_of(weight) == "a"]
-    second = [weight for weight in held if half_of(weight) == "b"]
-    paired = len(first) == len(second) == 1
-    found = _pair(sizes(first[0]), sizes(second[0]), keras=framework == "keras") if paired else None
-    sums = (found,) if found else tuple(Sum(products=(weight_product(weight),)) for weight in held)
-    return Addition(weights=held, sums=sums, text=_text(held), expert=_expert(), reference=_REFERENCE)
+    return Addition(weights=held, sums=_sums(held, framework), text=_text(held), expert=_expert(), reference=_REFERENCE)
+
+
+def _sums(held: tuple[Weight, ...], framework: str) -> tuple[Sum, ...]:
+    """One sum per pair; one per array where the arrays make no pairs."""
+    halves: dict[tuple[str, str | None], list[Weight]] = {}
+    for weight in held:
+        halves.setdefault((_pair_name(weight), half_of(weight)), []).append(weight)
+    names_of_pairs = list(dict.fromkeys(name for name, _ in halves))
+    found: list[Sum] = []
+    for name in names_of_pairs:
+        first, second = halves.get((name, "a"), []), halves.get((name, "b"), [])
+        paired = len(first) == len(second) == 1
+        pair = _pair(sizes(first[0]), sizes(second[0]), keras=framework == "keras") if paired else None
+        found.extend((pair,) if pair else [Sum(products=(weight_product(weight),)) for weight in (*first, *second)])
+    return tuple(found)
+
+
+def _pair_name(weight: Weight) -> str:
+    """The name that both halves of a pair share: of an adapter, where there are several."""
+    return _WAY.sub("", weight.name)
 
 
 def half_of(weight: Weight) -> str | None:
@@ -78,9 +94,11 @@ def merged(layer: Layer) -> Message | None:
 
 
 def adapter(layer: Layer, framework: str) -> Recipe | None:
-    """The recipe of a layer that is one half of a pair (peft: `q_proj.lora_A.default`); None for any other layer."""
-    half = next((match["half"] for match in map(_HALF.match, layer.path.split(".")[-2:]) if match), None)
+    """The recipe of a layer that is one half of a pair (peft: `q_proj.lora_A.default`), or pairs alone; else None."""
     held = counted(layer, framework)
+    if any(half_of(weight) for weight in held) and all(half_of(weight) or weight.role == "weight_g" for weight in held):
+        return _pairs_alone(held, framework)
+    half = next((match["half"] for match in map(_HALF.match, layer.path.split(".")[-2:]) if match), None)
     shape = sizes(held[0]) if len(held) == 1 else None
     if framework != "torch" or half is None or shape is None or len(shape) != 2:
         return None
@@ -92,5 +110,27 @@ def adapter(layer: Layer, framework: str) -> Recipe | None:
         text=msg("One half of a low-rank pair (LoRA): {rank} × {features} weights that are trained beside a kernel.",
                  rank=rank, features=features),
         expert=sentences(_expert(), msg("The kernel itself stays in the layer base_layer.")),
+        reference=_REFERENCE,
+    )  # fmt: skip
+
+
+def _pairs_alone(held: tuple[Weight, ...], framework: str) -> Recipe | None:
+    """Pairs without the kernel that they change, as adapters are stored."""
+    halves = tuple(weight for weight in held if half_of(weight))
+    lengths = [weight for weight in held if not half_of(weight)]
+    ranks = {shape[0] for weight in held if half_of(weight) == "a" and (shape := sizes(weight))}
+    if len({half_of(weight) for weight in halves}) < 2 or any(len(sizes(weight) or ()) < 2 for weight in halves):
+        return None
+    return Recipe(
+        sums=(*_sums(halves, framework), *(Sum(products=(weight_product(weight),)) for weight in lengths)),
+        text=sentences(
+            msg("The low-rank pair ({names}, {count} values) of rank {ranks} changes a kernel that is not in it.",
+                names=listed(names(halves)), count=sum(weight.count or 0 for weight in halves),
+                ranks=tuple(sorted(ranks))[:MAX_NAMES]),
+            msg("{names} holds the length of each of the kernel's vectors (DoRA).", names=listed(names(lengths)))
+            if lengths
+            else None,
+        ),
+        expert=_expert(),
         reference=_REFERENCE,
     )  # fmt: skip

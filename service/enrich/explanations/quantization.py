@@ -15,7 +15,7 @@ from service.tree import Layer, Weight
 _ROLES = frozenset({"quant_scale", "zero_point"})
 _HISTORIES = ("inputs_amax_history", "kernel_amax_history", "outputs_grad_amax_history", "g_idx")
 _VALUES = frozenset({"kernel", "embedding", "packed_kernel", "query_kernel", "key_kernel", "value_kernel",
-                     "output_kernel"})  # fmt: skip
+                     "output_kernel", "qkv_kernel"})  # fmt: skip
 _PACKED = ("int", "uint", "qint", "quint", "float8")
 
 

@@ -69,7 +69,7 @@ def terms(sums: Iterable[Sum]) -> tuple[Term, ...]:
 
 
 def counted(layer: Layer, framework: str) -> tuple[Weight, ...]:
-    """The weights that the framework itself counts: in Keras all, in PyTorch the parameters without the buffers."""
+    """The weights that count by a framework's conventions: Keras' all, PyTorch's the parameters without the buffers."""
     if framework == "torch":
         return tuple(weight for weight in layer.weights if weight.group in PARAMETER_GROUPS)
     return layer.weights

@@ -6,6 +6,7 @@ Knows groups and ties; no kind, no formula.
 from __future__ import annotations
 
 from service.enrich.explanations.recipe import listed, names
+from service.frameworks import conventions
 from service.language import Message, msg, msgn, sentences
 from service.tree import Layer, Weight
 
@@ -41,8 +42,16 @@ def beside(layer: Layer, framework: str, total: int) -> Message | None:
 
 def _buffers(layer: Layer, framework: str, total: int) -> Message | None:
     held = [weight for weight in layer.weights if weight.group == "statistic"]
-    if framework != "torch" or not held:
+    if conventions(framework) != "torch" or not held:
         return None
+    if framework != "torch":
+        return msgn(
+            "{names} ({n} value) is kept beside the parameters and not learned by gradient, so it is not in the "
+            "{total}.",
+            "{names} ({n} values) are kept beside the parameters and not learned by gradient, so they are not in the "
+            "{total}.",
+            n=_count(held), names=listed(names(held)), total=total,
+        )  # fmt: skip
     return msgn(
         "PyTorch keeps {names} ({n} value) as a buffer, outside parameters(), so it is not in the {total}.",
         "PyTorch keeps {names} ({n} values) as buffers, outside parameters(), so they are not in the {total}.",
@@ -63,7 +72,7 @@ def _frozen(layer: Layer) -> Message | None:
 
 
 def _untold(layer: Layer, framework: str) -> Message | None:
-    if framework != "torch" or not any(weight.group == "unknown" for weight in layer.weights):
+    if framework == "keras" or not any(weight.group == "unknown" for weight in layer.weights):
         return None
     return msg("The file does not say whether its parameters are trained.")
 

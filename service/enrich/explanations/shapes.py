@@ -15,10 +15,25 @@ def by_role(layer: Layer) -> dict[str, Weight]:
     return found
 
 
+PROJECTIONS = ("query", "key", "value", "output", "qkv")
+"""Parts of an attention, each of which may be a layer of its own: its roles are `query_kernel` and `query_bias`."""
+
+
 def kernel_of(layer: Layer) -> Weight | None:
     """The layer's kernel; of a weight-normalised one its direction, which has the same shape."""
     held = by_role(layer)
-    return held.get("kernel") or held.get("weight_v") or held.get("packed_kernel")
+    found = held.get("kernel") or held.get("weight_v") or held.get("packed_kernel")
+    return found or _of_projection(held, "kernel")
+
+
+def bias_of(layer: Layer) -> Weight | None:
+    """The layer's bias."""
+    held = by_role(layer)
+    return held.get("bias") or _of_projection(held, "bias")
+
+
+def _of_projection(held: dict[str, Weight], what: str) -> Weight | None:
+    return next((held[role] for part in PROJECTIONS if (role := f"{part}_{what}") in held), None)
 
 
 def sizes(weight: Weight | None) -> Sizes | None:

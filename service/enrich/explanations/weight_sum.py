@@ -37,19 +37,22 @@ def _text(layer: Layer, weights: tuple[Weight, ...]) -> Message:
     more = len(weights) - MAX_NAMES
     if more > 0:
         return msgn(
-            "The layer {type} has {listed} and {n} weight more; the count is the sum of their sizes.",
-            "The layer {type} has {listed} and {n} weights more; the count is the sum of their sizes.",
-            n=more, type=layer.type or layer.name, listed=listed,
+            "{type} has {listed} and {n} weight more; the count is the sum of their sizes.",
+            "{type} has {listed} and {n} weights more; the count is the sum of their sizes.",
+            n=more, type=_called(layer), listed=listed,
         )  # fmt: skip
-    return msg(
-        "{type} has {listed}; the count is the sum of their sizes.", type=layer.type or layer.name, listed=listed
-    )
+    return msg("{type} has {listed}; the count is the sum of their sizes.", type=_called(layer), listed=listed)
+
+
+def _called(layer: Layer) -> Message | str:
+    """The class; layers of no known class say the same, whatever they are called, so that it is said once for all."""
+    return layer.type or msg("This layer")
 
 
 def _expert(layer: Layer) -> Message:
     if layer.custom or layer.kind == "custom":
         return msg("{type} is a class of neither framework: the file has its weights, but not the reason for their "
-                   "sizes.", type=layer.type or layer.name)  # fmt: skip
+                   "sizes.", type=_called(layer))  # fmt: skip
     if layer.kind == "parameter":
         return msg("These weights belong to no layer of a known class; the model holds them itself.")
     if layer.type is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from service.enrich.findings.graph import Graph, graph_of
+from service.frameworks import conventions
 from service.measured import WeightStatistics
 from service.tree import Layer, Model, Weight
 
@@ -38,8 +39,8 @@ class Context:
 
     @property
     def framework(self) -> str:
-        """`keras` or `torch`."""
-        return self.model.info.framework
+        """`keras` or `torch`: whose conventions the model follows."""
+        return conventions(self.model.info.framework)
 
     def own(self, *kinds: str) -> Iterator[Layer]:
         """The layers of these kinds, kind by kind, each where it first occurs."""

@@ -29,9 +29,16 @@ class Graph:
 
 def graph_of(model: Model) -> Graph:
     """The known edges of a model, in time linear in its layers and inputs."""
+    if model.info.type != "Sequential" and not any(map(_tells, model.layers)):
+        return Graph({}, {})
     if model.info.framework == "torch" and model.info.format not in _MODULE_FORMATS:
         return _chained(model)
     return _recorded(model)
+
+
+def _tells(layer: Layer) -> bool:
+    """Whether a layer says anything of who feeds whom: files of bare weights have none that does."""
+    return layer.inputs is not None or layer.type == "Sequential"
 
 
 @dataclass(slots=True)

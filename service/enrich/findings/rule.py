@@ -8,8 +8,9 @@ from service.basis import Frozen, Severity
 from service.language import Message
 from service.tree import Finding
 
-Need = Literal["graph", "values", "config"]
-"""What a rule cannot do without: who feeds whom, the numbers in the weights, the hyper-parameters."""
+Need = Literal["graph", "values", "config", "framework"]
+"""What a rule cannot do without: who feeds whom, the numbers in the weights, the hyper-parameters, a framework whose
+defaults it knows."""
 
 
 class Rule(Frozen, frozen=True, kw_only=True):

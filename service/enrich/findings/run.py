@@ -17,6 +17,7 @@ import msgspec
 from service.enrich.findings import rules as rules_package
 from service.enrich.findings.context import Context, context_of
 from service.enrich.findings.rule import Need, Rule
+from service.frameworks import OWN_RULES
 from service.language import Message, msg, msgn, sentences
 from service.tree import Finding, Model, RuleRun
 
@@ -27,6 +28,7 @@ Check = Callable[[Context], Iterator[Finding]]
 
 _NO_GRAPH = msg("The file does not say which layer feeds which.")
 _NO_VALUES = msg("The values of the weights were not read; ask with stats=true.")
+_NO_FRAMEWORK = msg("It compares with the defaults of Keras and PyTorch, and the file is neither's.")
 _NO_CONFIG = msg("The file holds no hyper-parameters.")
 
 
@@ -90,10 +92,15 @@ def _lacks_config(context: Context) -> Message | None:
     return None if any(layer.config for layer in context.model.layers) else _NO_CONFIG
 
 
+def _lacks_framework(context: Context) -> Message | None:
+    return None if context.model.info.framework in OWN_RULES else _NO_FRAMEWORK
+
+
 _LACKS: dict[Need, Callable[[Context], Message | None]] = {
     "graph": _lacks_graph,
     "values": _lacks_values,
     "config": _lacks_config,
+    "framework": _lacks_framework,
 }
 
 

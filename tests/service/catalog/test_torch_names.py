@@ -95,7 +95,7 @@ def read(**shapes: tuple[int, ...]) -> dict[str, Layer]:
 
 def layout(layer: Layer) -> str | None:
     """Axis order of a layer's kernel."""
-    return next(weight.layout for weight in layer.weights if weight.role == "kernel")
+    return next(weight.layout for weight in layer.weights if weight.role.endswith("kernel"))
 
 
 def test_gpt_2() -> None:

@@ -33,6 +33,7 @@ def test_groups_are_kept_apart() -> None:
     assert (totals.parameters, totals.trainable, totals.frozen, totals.unknown) == (14, 9, 5, 0)
     assert (totals.statistics, totals.optimizer, totals.ema, totals.other) == (7, 11, 0, 0)
     assert (totals.bytes.total, totals.bytes.trainable, totals.bytes.by_dtype) == (128, 36, {"float32": 128})
+    assert (totals.bytes.inference, totals.bytes.optimizer) == (84, 44)
     assert tools(made) == {
         "model.count_params()": 21,
         "summary(): Total params, without optimizer": 21,

@@ -72,7 +72,7 @@ def test_values_are_read_by_the_interpreter_of_uploads_if_it_has_numpy(alone, mo
 
 def test_only_reading_structure_always_starts_with_the_service():
     """The others by setting."""
-    cold, warm = Settings(warm_frameworks=False), Settings(warm_values=True)
+    cold, warm = Settings(warm_frameworks=False), Settings(warm_values=True, warm_transformers=True)
     assert [kind for kind in KINDS if starts_at_once(kind, cold)] == ["static"]
     assert [kind for kind in KINDS if starts_at_once(kind, Settings())] == ["static", "keras", "torch"]
     assert all(starts_at_once(kind, warm) for kind in KINDS)

@@ -20,7 +20,7 @@ RULE = Rule(
         "epsilon it was trained with; one that was written anew may have it by mistake."
     ),
     reference="https://keras.io/api/layers/normalization_layers/batch_normalization/",
-    needs=("config",),
+    needs=("framework", "config"),
 )
 _KEEP = msg("Keep it if the weights were trained with it: the outputs change with epsilon where variances are small.")
 _OWN = {"keras": 1e-3, "torch": 1e-5}

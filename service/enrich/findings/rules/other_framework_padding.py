@@ -20,7 +20,7 @@ RULE = Rule(
         "PyTorch pads both ends alike. Both give the same shapes, and outputs that are shifted against each other."
     ),
     reference="https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2",
-    needs=("graph", "config"),
+    needs=("framework", "graph", "config"),
 )
 _KEEP = msg("Right if the weights came from the other framework; otherwise the framework's own padding does.")
 

@@ -20,7 +20,7 @@ RULE = Rule(
         "batches, and the model is worse in use than in training."
     ),
     reference="https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html",
-    needs=("config",),
+    needs=("framework", "config"),
 )
 _MIDDLE = 0.5
 

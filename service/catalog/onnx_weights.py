@@ -1,0 +1,136 @@
+"""The fixed inputs of one ONNX node as a layer's weights: roles by position, axis order, ties, packing; knows no graph.
+
+ONNX does not say what is trained, unless training information lists what an algorithm updates. Moving statistics,
+scales of quantisation and what only steers an operator (shapes, axes, limits) never learn by gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from service.catalog.onnx_attributes import number
+from service.catalog.onnx_constants import Const, Value, View
+from service.catalog.onnx_ops import CONVOLUTIONS, FLOATS, LAYOUTS, OUT_IN, SLOTS, STATISTICS, free_role, slot
+from service.parsers.onnx_messages import Attribute
+from service.tree import Group, Source, Weight
+
+_MATRICES = frozenset(
+    {"MatMul", "FusedMatMul", "TransposeMatMul", "FusedMatMulActivation", "Gemm", "FusedGemm", "GemmFloat8",
+     "MatMulInteger", "MatMulInteger16", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"}
+)  # fmt: skip
+
+
+class Slot(NamedTuple):
+    """A fixed input: its place, the name and role that the operator gives it, and the constant."""
+
+    place: int
+    name: str
+    role: str
+    view: View
+
+
+def slots_of(op: str, inputs: Sequence[Value | None]) -> list[Slot]:
+    """The inputs of an operator that are constants."""
+    return [
+        Slot(index, *slot(op, index), value.view)
+        for index, value in enumerate(inputs)
+        if value is not None and value.view is not None
+    ]
+
+
+def weights_of(
+    path: str, op: str, slots: Sequence[Slot], attributes: Mapping[str, Attribute], trained: frozenset[str] | None
+) -> tuple[Weight, ...]:
+    """A weight per fixed input, each followed by the scale and zero point it is dequantised with.
+
+    A constant that no layer had before becomes that of the layer at `path`; later ones are tied to it. `trained` are
+    the initializers that training updates; None where the file does not say.
+    """
+    found: list[Weight] = []
+    for one in slots:
+        role = one.role if one.role or _is_fixed(op) else free_role(op, one.view.const.dtype, one.view.const.count)
+        role = _told(op, one, role, attributes)
+        kernel = weight_of(path, one.name, role, one.view.const, trained)
+        found.append(_unpacked(kernel, op, one, attributes))
+        extras = (("scale", "quant_scale", one.view.scale), ("zero_point", "zero_point", one.view.zero),
+                  ("shape", "constant", one.view.sizes))  # fmt: skip
+        for extra, kind, const in extras:
+            if const is not None:
+                found.append(weight_of(path, f"{one.name}_{extra}", kind, const, trained))
+    return tuple(found)
+
+
+def _is_fixed(op: str) -> bool:
+    """Whether an operator's table says of every input what it is for."""
+    return op in SLOTS and all(role for _, role in SLOTS[op][1:])
+
+
+def _told(op: str, one: Slot, role: str, attributes: Mapping[str, Attribute]) -> str:
+    """The role once the constant is seen: a table of indices is no embedding, a factor no kernel."""
+    shape, dtype = one.view.const.shape, one.view.const.dtype or ""
+    quantised = one.view.scale is not None
+    if op == "Gather":
+        table = one.place == 0 and shape is not None and len(shape) == 2 and not number(attributes, "axis", 0)
+        if table and (dtype.startswith(FLOATS) or quantised):
+            return "embedding"
+        return free_role(op, dtype, one.view.const.count)
+    if op in _MATRICES and not role and shape is not None and len(shape) > 1:
+        return "kernel"
+    if not role:
+        return free_role(op, "float" if quantised else dtype, one.view.const.count)
+    return role
+
+
+def _layout(op: str, one: Slot, role: str, attributes: Mapping[str, Attribute]) -> str | None:
+    shape = one.view.const.shape
+    if role not in ("kernel", "packed_kernel", "qkv_kernel") or shape is None or one.view.reshaped:
+        return None
+    family = CONVOLUTIONS.get(op)
+    if family is not None:
+        return LAYOUTS[family][len(shape) - 3] if 3 <= len(shape) <= 5 and not one.view.turned else None
+    if op in OUT_IN:
+        return "out-in"
+    if len(shape) != 2 or (op not in _MATRICES and role != "qkv_kernel"):
+        return None
+    second = one.place != 0
+    turned = bool(number(attributes, "transB" if second else "transA", 0)) != one.view.turned
+    return "out-in" if turned == second else "in-out"
+
+
+def weight_of(path: str, name: str, role: str, const: Const, trained: frozenset[str] | None) -> Weight:
+    """A constant as the weight `name` of the layer at `path`."""
+    group, trainable, source = _trained(const, role, trained)
+    tied = const.owner.path
+    if tied is None:
+        const.owner.path = f"{path}/{name}"
+    return Weight(
+        name=name, role=role, shape=const.shape, dtype=const.dtype, count=const.count, group=group,
+        trainable=trainable, trainable_source=source, stored_as=None if const.name is None else const.name,
+        stored_count=const.stored, bytes=const.bytes, tied_to=tied, location=const.location,
+    )  # fmt: skip
+
+
+def _unpacked(weight: Weight, op: str, one: Slot, attributes: Mapping[str, Attribute]) -> Weight:
+    """The weight with its axis order; a kernel packed in blocks of a few bits with the sizes it stands for."""
+    layout = _layout(op, one, weight.role, attributes)
+    if op in OUT_IN and weight.role == "packed_kernel":
+        units, inputs = number(attributes, "N", -1), number(attributes, "K", -1)
+        if min(units, inputs) >= 0:
+            return msgspec.structs.replace(
+                weight, shape=(units, inputs), count=units * inputs, stored_count=weight.count, layout=layout
+            )
+    return weight if layout is None else msgspec.structs.replace(weight, layout=layout)
+
+
+def _trained(const: Const, role: str, trained: frozenset[str] | None) -> tuple[Group, bool | None, Source]:
+    if role in STATISTICS or const.name is None:
+        return "statistic", False, "rule"
+    if not (const.dtype or "").startswith(FLOATS):
+        return "frozen", False, "rule"
+    if trained is None:
+        return "unknown", None, "unknown"
+    learns = const.name in trained
+    return "trainable" if learns else "frozen", learns, "recorded"

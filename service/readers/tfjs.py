@@ -1,0 +1,233 @@
+"""TensorFlow.js models: `model.json` of layers or of a graph, or a weights manifest alone, with or without shards.
+
+Knows which JSON is which and how paths lead to files; layers are made in `catalog`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from service.catalog.keras_config import parse_model
+from service.catalog.keras_layers import Layers
+from service.catalog.keras_security import Scan
+from service.catalog.keras_shelf import NamedShelf
+from service.catalog.tf_files import base, folder, normal, normal_name
+from service.catalog.tf_states import set_apart
+from service.catalog.tf_training import describe, with_optimizer
+from service.catalog.tf_variables import as_stored, beside, found_by_key
+from service.catalog.tfjs_graph import describe_topology
+from service.catalog.tfjs_manifest import Laid, lay_out, path_dangers, read_manifest
+from service.config import Limits
+from service.errors import InputError, MalformedFile
+from service.formats import HEAD_BYTES, Format, Upload
+from service.language import msg
+from service.parsers.json_text import parse
+from service.plain import json_value, text
+from service.source import Source, head
+from service.tree import Danger, Layer, Model, ModelInfo, State
+
+FORMAT = Format(
+    id="tfjs",
+    framework="tensorflow",
+    title=msg("TensorFlow.js model"),
+    extensions=(".json",),
+    reads=msg(
+        "Layers models with classes, configuration and graph; graph models with every operation; weights manifests "
+        "alone; quantized weights as they are stored. The JSON is enough; shards are held against it."
+    ),
+    leaves=msg("Weight values, unless statistics or a comparison of values ask for them."),
+    priority=35,
+)
+
+_START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*([{\[])")
+
+
+class _Document(NamedTuple):
+    """The JSON that describes the model, its name among the files, and the other files by normal name."""
+
+    name: str | None
+    value: Any
+    files: dict[str, tuple[str, Source]]
+
+
+def find(upload: Upload) -> Sequence[frozenset[str]]:
+    """Each model's or manifest's JSON with the shards that it names."""
+    names = {normal_name(name): name for name in upload.parts}
+    found: list[frozenset[str]] = []
+    for name, given in names.items():
+        if not name.endswith(".json") or not _looks_right(upload.parts[given]):
+            continue
+        here = folder(name)
+        wanted = {normal_name(f"{here}{path}") for path in _paths(upload.parts[given], upload.limits)}
+        found.append(frozenset([given, *(names[one] for one in wanted if one in names)]))
+    return found
+
+
+def accept(upload: Upload) -> bool:
+    """JSON with a topology or a manifest of weights, also where it breaks off; other parts are its shards."""
+    if upload.single is not None:
+        return _looks_right(upload.single)
+    return any(name.endswith(".json") and _looks_right(source) for name, source in normal(upload.parts).items())
+
+
+def _looks_right(source: Source) -> bool:
+    start = head(source, HEAD_BYTES)
+    opened = _START.match(start)
+    if opened is None:
+        return False
+    ends = start + source.read_at(max(0, source.size - HEAD_BYTES), min(HEAD_BYTES, source.size))
+    if opened[1] == b"{":
+        return b'"modelTopology"' in ends or b'"weightsManifest"' in ends
+    return b'"weights"' in start and all(word in ends for word in (b'"paths"', b'"shape"', b'"dtype"'))
+
+
+def _paths(source: Source, limits: Limits) -> list[str]:
+    """The files that a manifest names; none where it cannot be read."""
+    try:
+        value = _parsed(source, limits, None)
+        return [path for group in read_manifest(_manifest(value), limits) for path in group.paths]
+    except InputError:
+        return []
+
+
+def _parsed(source: Source, limits: Limits, member: str | None) -> Any:
+    data = head(source, limits.json_bytes + 1)
+    return parse(data, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=member)
+
+
+def _manifest(value: Any) -> Any:
+    return value.get("weightsManifest", []) if isinstance(value, dict) else value
+
+
+def read(upload: Upload) -> Model:
+    """The model's layers. Raises InputError."""
+    document = _document(upload)
+    groups = read_manifest(_manifest(document.value), upload.limits)
+    laid = lay_out(groups, document.files)
+    known = document.value if isinstance(document.value, dict) else {}
+    topology = known.get("modelTopology")
+    model = _model(topology, known, laid, upload.limits, document.name)
+    return Model(
+        info=_info(upload, known, model),
+        layers=model.layers,
+        states=model.states,
+        security=(*model.security, *path_dangers(groups, document.name)),
+        findings=tuple(laid.findings),
+        complete=laid.complete and bool(groups),
+        notes=(*laid.notes, *((_NO_MANIFEST,) if not groups else ())),
+    )
+
+
+_NO_MANIFEST = msg("The document names no weights: no weight and no parameter count can be given.")
+
+
+class _Read(NamedTuple):
+    """What kind of model it is and what it holds."""
+
+    kind: str
+    framework: str
+    layers: tuple[Layer, ...]
+    states: tuple[State, ...] = ()
+    security: tuple[Danger, ...] = ()
+    name: str | None = None
+    type: str | None = None
+    keras_version: str | None = None
+
+
+def _model(topology: Any, known: dict[str, Any], laid: Laid, limits: Limits, member: str | None) -> _Read:
+    if isinstance(topology, dict) and "node" in topology:
+        graph = describe_topology(topology, laid.variables, limits)
+        return _Read("graph-model", "tensorflow", graph.layers, graph.states)
+    if isinstance(topology, dict):
+        return _layers_model(topology, known, laid, limits, member)
+    found = describe(laid.variables, limits)
+    return _Read("weights-manifest", "tensorflow", found.layers, (*found.states, *_optimizer(laid, {})))
+
+
+def _layers_model(
+    topology: dict[str, Any], known: dict[str, Any], laid: Laid, limits: Limits, member: str | None
+) -> _Read:
+    config = topology.get("model_config", topology)
+    if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+        raise MalformedFile(msg("The topology is neither a graph nor a model of layers."), pointer="/modelTopology")
+    spec = parse_model(config, limits.layers)
+    scan = Scan(member or "model.json")
+    scan.run(config)
+    built = Layers(spec, limits.weights)
+    apart = set_apart(laid.variables)
+    lists = {spec.name: [as_stored(one) for one in apart.model]}
+    shelf = NamedShelf(lists, [], lambda one, other: one.stored_as == other.stored_as).inner(spec)
+    by_key = {one.key: one for one in laid.variables}
+    if spec.layers is not None:
+        built.model(spec, shelf)
+        layers = tuple(found_by_key(layer, by_key) for layer in built.layers)
+    else:
+        layers = describe(apart.model, limits).layers
+    training = known.get("trainingConfig", topology.get("training_config"))
+    version = topology.get("keras_version")
+    return _Read(
+        kind="layers-model",
+        framework="keras",
+        layers=layers,
+        states=(*apart.states, *_optimizer(laid, training if isinstance(training, dict) else {})),
+        security=tuple(scan.dangers),
+        name=text(spec.name, 500),
+        type=text(spec.class_name, 500),
+        keras_version=text(version, 64) if isinstance(version, str) else None,
+    )
+
+
+def _optimizer(laid: Laid, training: dict[str, Any]) -> tuple[State, ...]:
+    """The optimizer's weights and settings, where there are any."""
+    settings = training.get("optimizer_config", training.get("optimizerConfig"))
+    states = []
+    if laid.optimizer:
+        weights = tuple(beside(one, "optimizer", "optimizer_slot") for one in laid.optimizer)
+        states.append(State(name="optimizer", group="optimizer", weights=weights))
+    return with_optimizer(states, json_value(settings) if isinstance(settings, dict) else {})
+
+
+def _document(upload: Upload) -> _Document:
+    if upload.single is not None:
+        return _Document(None, _parsed(upload.single, upload.limits, None), {})
+    parts = normal(upload.parts)
+    given = {normal_name(name): name for name in upload.parts}
+    name = next((one for one in sorted(parts, key=len) if one.endswith(".json") and _looks_right(parts[one])), None)
+    if name is None:
+        raise MalformedFile(msg("No model.json and no weights manifest is among the files."))
+    value = _parsed(parts[name], upload.limits, given[name])
+    return _Document(given[name], value, _files(value, name, parts, given, upload.limits))
+
+
+def _files(
+    value: Any, name: str, parts: Mapping[str, Source], given: Mapping[str, str], limits: Limits
+) -> dict[str, tuple[str, Source]]:
+    """The uploaded files by the paths that the manifest has for them: below the JSON's folder, else by base name."""
+    by_base = {base(one): one for one in parts if one != name}
+    found: dict[str, tuple[str, Source]] = {}
+    for group in read_manifest(_manifest(value), limits):
+        for path in group.paths:
+            wanted = normal_name(f"{folder(name)}{path}")
+            there = wanted if wanted in parts else by_base.get(base(normal_name(path)))
+            if there is not None:
+                found[path] = (given[there], parts[there])
+    return found
+
+
+def _info(upload: Upload, known: dict[str, Any], model: _Read) -> ModelInfo:
+    tags: dict[str, Any] = {"kind": model.kind}
+    for key in ("generatedBy", "convertedBy", "signature", "userDefinedMetadata", "trainingConfig"):
+        if known.get(key) is not None:
+            tags[key] = json_value(known[key])
+    return ModelInfo(
+        format=FORMAT.id,
+        framework=model.framework,
+        name=model.name,
+        type=model.type,
+        framework_version=model.keras_version,
+        producer=text(str(known["convertedBy"]), 200) if isinstance(known.get("convertedBy"), str) else None,
+        members=tuple(text(name, 200) for name in list(upload.parts)[:1000]) if upload.single is None else (),
+        tags=tags,
+    )
