@@ -1,13 +1,14 @@
 """Decodes models whose layers say the same over and over: equal JSON is decoded once and shared. Knows types only.
 
 A model of 100,000 layers repeats a few hundred explanations and quantities, each with sentences of several pieces;
-decoding them one by one takes ten times as long, and fills the memory with equal trees.
+decoding them one by one takes ten times as long, and fills the memory with equal trees. Who only passes layers on checks
+them and leaves them the JSON that they are (`Layers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, overload
 
 import msgspec
 
@@ -75,6 +76,65 @@ def decode_layers(raw: bytes | msgspec.Raw) -> tuple[Layer, ...]:
     """A list of layers. Raises msgspec.DecodeError."""
     piece = once(decode_piece)
     return tuple(_whole(light, piece) for light in light_layers.decode(raw))
+
+
+class Layers(Sequence[Layer]):
+    """Layers that were checked to be some, and are left as JSON until somebody looks at one. Equal to a tuple of them.
+
+    Raises msgspec.DecodeError, when made, for JSON that `decode_layers` would not take.
+    """
+
+    __slots__ = ("_known", "raw")
+
+    def __init__(self, raw: msgspec.Raw) -> None:
+        _check(raw)
+        self.raw = raw
+        self._known: tuple[Layer, ...] | None = None
+
+    def _decoded(self) -> tuple[Layer, ...]:
+        if self._known is None:
+            self._known = decode_layers(self.raw)
+        return self._known
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._decoded())
+
+    @overload
+    def __getitem__(self, at: int) -> Layer: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Layer, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> Layer | tuple[Layer, ...]:
+        return self._decoded()[at]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._decoded() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._decoded())
+
+
+def _check(raw: msgspec.Raw) -> None:
+    """Decode everything once: each distinct piece of JSON that has sentences, and all else."""
+    known: dict[str, set[bytes]] = {name: set() for name in _pieces}
+    for light in light_layers.decode(raw):
+        for name in IN_LAYER:
+            _check_piece(name, getattr(light, name), known[name])
+        if light.cost is not None:
+            for name in IN_COST:
+                _check_piece(name, getattr(light.cost, name), known[name])
+
+
+def _check_piece(name: str, raw: msgspec.Raw, known: set[bytes]) -> None:
+    text = bytes(raw)
+    if text not in known:
+        decode_piece(name, raw)
+        if len(known) < MAX_KNOWN:
+            known.add(text)
 
 
 def once(make: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

@@ -27,7 +27,7 @@ from service.kept import Body, Kept
 from service.kindinfo import KindInfo
 from service.language import from_data, msg
 from service.translation import DEFAULT, Say, encoder, speaker
-from service.tree import Block, Finding, Layer, Report, RuleRun
+from service.tree import SCHEMA_VERSION, Block, Finding, Layer, Report, RuleRun
 from service.views import (
     comparison_csv,
     comparison_html,
@@ -43,6 +43,11 @@ from service.views.diagram.mermaid import mermaid
 from service.views.diagram.svg import svg
 
 LAYERS_AT_ONCE = 64
+_PATH = b'{"path":"'
+_NOTES = b',"notes":'
+_NO_NOTES = b"[]}"
+_SENTENCE = b'{"id":'
+"""How a stored layer begins, what stands before its notes, which are its last field, and how a sentence begins."""
 LARGE = 1 << 20
 """JSON bytes from which a report is worked on by one request at a time."""
 MOST_LISTED = 10_000
@@ -190,6 +195,8 @@ def tag(stored: StoredReport, *asked: Any) -> str:
 
 def rendered(shown: Report | Comparison, view: View, options: Options) -> str:
     """A report or comparison in one of its representations."""
+    if view.render is None and isinstance(shown, Report):
+        return b"".join(_recosted(shown, options)).decode()
     if view.render is None:
         return encoder(options.language).encode(shown).decode()
     return view.render(shown, speaker(options.language), options)
@@ -246,47 +253,74 @@ def _stored(stored: StoredReport, options: Options) -> Iterator[bytes]:
     """The stored report's JSON in pieces."""
     outline: Any = _ruled(_decoded(decoding.outline, reports.text(stored)), options.rules)
     texts = _decoded(_texts, outline.layers)
-    parts = (
-        _decoded(decoding.light_layers, b"[" + b",".join(texts[start : start + LAYERS_AT_ONCE]) + b"]")
-        for start in range(0, len(texts), LAYERS_AT_ONCE)
-    )
+    told = _Told(encoder(options.language), written_now=outline.schema_version == SCHEMA_VERSION)
+    parts = (told.stored(texts[start : start + LAYERS_AT_ONCE]) for start in range(0, len(texts), LAYERS_AT_ONCE))
     return _pieces(outline, parts, encoder(options.language))
 
 
 def _recosted(report: Report, options: Options) -> Iterator[bytes]:
     """A report's JSON in pieces."""
+    told = _Told(encoder(options.language))
     starts = range(0, len(report.layers), LAYERS_AT_ONCE)
-    parts = (report.layers[start : start + LAYERS_AT_ONCE] for start in starts)
+    parts = (told.layers(report.layers[start : start + LAYERS_AT_ONCE]) for start in starts)
     return _pieces(report, parts, encoder(options.language))
 
 
-def _pieces(report: Any, parts: Iterable[Sequence[Any]], said: msgspec.json.Encoder) -> Iterator[bytes]:
-    """A report's JSON in pieces, a few layers at a time; what layers say alike is said once.
+def _pieces(report: Any, parts: Iterable[bytes], said: msgspec.json.Encoder) -> Iterator[bytes]:
+    """A report's JSON in pieces; each part is the JSON of a few layers, with commas between them.
 
     A random word stands for the layers in the JSON of everything else: no name of an upload can contain it.
     """
     word = secrets.token_hex(16).encode()
     before, _, after = said.encode(msgspec.structs.replace(report, layers=msgspec.Raw(word))).partition(word)
     yield before + b"["
-
-    def tell(name: str, value: Any) -> msgspec.Raw:
-        if isinstance(value, msgspec.Raw):
-            value = _read(name, value)
-        return msgspec.Raw(said.encode(value))
-
-    told = decoding.once(tell)
     for number, part in enumerate(parts):
-        yield (b"," if number else b"") + said.encode([_told(layer, told) for layer in part])[1:-1]
+        yield b"," + part if number else part
     yield b"]" + after
 
 
-def _told(layer: Any, tell: Callable[[str, Any], msgspec.Raw]) -> Any:
-    """The layer with everything that has sentences as JSON in a language."""
-    values = {name: tell(name, getattr(layer, name)) for name in decoding.IN_LAYER}
-    if layer.cost is not None:
-        cost = {name: tell(name, getattr(layer.cost, name)) for name in decoding.IN_COST}
-        values["cost"] = msgspec.structs.replace(layer.cost, **cost)
-    return msgspec.structs.replace(layer, **values)
+class _Told:
+    """Makes JSON in a language of layers, a few at a time; what layers say alike is said once.
+
+    `written_now`: the stored JSON was written by the types of now, so that it lacks no field.
+    """
+
+    def __init__(self, said: msgspec.json.Encoder, *, written_now: bool = False) -> None:
+        self._said = said
+        self._written_now = written_now
+        self._told = decoding.once(self._tell)
+
+    def layers(self, layers: Sequence[Any]) -> bytes:
+        """JSON of layers, whose sentences may still be JSON."""
+        return self._said.encode([self._layer(layer) for layer in layers])[1:-1]
+
+    def stored(self, texts: Sequence[msgspec.Raw]) -> bytes:
+        """JSON of layers from their stored JSON: as it is but for their notes, where nothing else has sentences."""
+        parts: list[bytes] = []
+        for raw in texts:
+            before, place, notes = bytes(raw).rpartition(_NOTES)
+            if not (self._written_now and before.startswith(_PATH)) or _SENTENCE in before:
+                return self.layers(_decoded(decoding.light_layers, b"[" + b",".join(texts) + b"]"))
+            # what stands between the last `,"notes":` and the brace that closes the layer is its notes: within a text
+            # every quotation mark has a backslash before it, and whatever is a value by itself is not cut off inside
+            parts += (before, place, notes if notes == _NO_NOTES else self._notes(notes[:-1]) + b"}")
+        return b",".join(map(b"".join, zip(*[iter(parts)] * 3, strict=True)))
+
+    def _notes(self, text: bytes) -> bytes:
+        return bytes(self._told("notes", msgspec.Raw(text)))
+
+    def _layer(self, layer: Any) -> Any:
+        """The layer with everything that has sentences as JSON in a language."""
+        values = {name: self._told(name, getattr(layer, name)) for name in decoding.IN_LAYER}
+        if layer.cost is not None:
+            cost = {name: self._told(name, getattr(layer.cost, name)) for name in decoding.IN_COST}
+            values["cost"] = msgspec.structs.replace(layer.cost, **cost)
+        return msgspec.structs.replace(layer, **values)
+
+    def _tell(self, name: str, value: Any) -> msgspec.Raw:
+        if isinstance(value, msgspec.Raw):
+            value = _read(name, value)
+        return msgspec.Raw(self._said.encode(value))
 
 
 def _read(name: str, raw: msgspec.Raw) -> Any:

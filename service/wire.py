@@ -117,7 +117,14 @@ _PROGRESS = struct.Struct("=cQQ")
 _PROGRESS_MARK = b"\x01"
 """First byte of a progress frame: no JSON begins with it, so that an answer is told apart."""
 
-_encoder = msgspec.json.Encoder(enc_hook=as_data)
+
+
+def _as_data(value: object) -> Any:
+    """Encoder hook: what is neither a struct nor plain."""
+    return value.raw if isinstance(value, decoding.Layers) else as_data(value)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_as_data)
 _LIGHT_MODEL = decoding.partly(Model, {"layers": msgspec.Raw})
 _answer_decoder = msgspec.json.Decoder(
     decoding.partly(Answer, {"model": _LIGHT_MODEL | None}),
@@ -186,11 +193,11 @@ def decode_warm(data: bytes) -> Warm:
 
 
 def _answer(light: Any) -> Answer:
-    """The answer, its model's layers decoded."""
+    """The answer, its model's layers checked: they are passed on as they are."""
     values = {name: getattr(light, name) for name in Answer.__struct_fields__}
     if light.model is not None:
         model = {name: getattr(light.model, name) for name in Model.__struct_fields__}
-        values["model"] = Model(**{**model, "layers": decoding.decode_layers(light.model.layers)})
+        values["model"] = Model(**{**model, "layers": decoding.Layers(light.model.layers)})
     return Answer(**values)
 
 

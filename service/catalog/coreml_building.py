@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from service.config import Limits
-from service.errors import LimitExceeded
+from service.errors import LimitExceeded, MalformedFile
 from service.language import Message, msg
 from service.plain import text
 from service.source import Source
@@ -80,8 +80,10 @@ class Building:
 
 
 def check_shape(shape: Sequence[int | None] | None, limits: Limits) -> None:
-    """LimitExceeded if a size or the number of elements is beyond what any model has."""
+    """MalformedFile for a size below nothing; LimitExceeded for one, or a number of elements, beyond any model's."""
     known = [size for size in shape or () if size is not None]
+    if any(size < 0 for size in known):
+        raise MalformedFile(msg("A tensor's size along one axis is negative."))
     if any(size > limits.dimension for size in known):
         raise LimitExceeded("dimension", limits.dimension, msg("A tensor's size along one axis is beyond 64 bits."))
     if len(known) > MAX_AXES or math.prod(known) > limits.elements:

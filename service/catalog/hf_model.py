@@ -134,12 +134,15 @@ def _index_findings(index: shards.Index | None, folder: Folder, weights: Weights
 
 def _named(weights: Weights, documents: Documents, limits: Limits, framework: str) -> Named:
     """Layers and states of all arrays; of several with one name, the first."""
-    first: dict[str, Stored] = {}
-    for one in weights.arrays:
-        first.setdefault(one.name, one)
+    arrays = weights.arrays
+    if len({one.name for one in arrays}) < len(arrays):
+        first: dict[str, Stored] = {}
+        for one in arrays:
+            first.setdefault(one.name, one)
+        arrays = list(first.values())
     quantization = hf_documents.quantization_of(documents.config, documents.quantize)
     return describe(
-        list(first.values()), limits, quantization=quantization, separator=separator_of(framework),
+        arrays, limits, quantization=quantization, separator=separator_of(framework),
         layouts=_LAYOUTS.get(framework, "torch"),
     )  # fmt: skip
 

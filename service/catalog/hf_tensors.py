@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from service.catalog.integrity import Extent, check_extents, listed, truncated, wrong_size
+from service.catalog.integrity import Extent, check_extents, fills, listed, truncated, wrong_size
 from service.catalog.named import Stored
 from service.config import Limits
 from service.errors import LimitExceeded
@@ -64,9 +64,9 @@ def describe_file(source: Source, limits: Limits, member: str | None = None) -> 
     """
     header = read_header(source, limits, member)
     framework = _FRAMEWORKS.get(str(header.metadata.get("format")), "unknown")
-    arrays, lying = _arrays(header, limits, member, framework)
-    arrays = _with_contents(arrays, header, source)
     ties = _ties(header)
+    arrays, lying = _arrays(header, limits, member, framework, ties)
+    arrays = _with_contents(arrays, header, source)
     needed = max((one.end for one in header.arrays.values()), default=0)
     return Described(
         arrays=[*arrays, *_tied(arrays, ties)],
@@ -84,10 +84,13 @@ def describe_file(source: Source, limits: Limits, member: str | None = None) -> 
     )
 
 
-def _arrays(header: Header, limits: Limits, member: str | None, framework: str) -> tuple[list[Stored], list[Finding]]:
+def _arrays(
+    header: Header, limits: Limits, member: str | None, framework: str, ties: Mapping[str, str]
+) -> tuple[list[Stored], list[Finding]]:
     found: list[Stored] = []
     lying: list[Finding] = []
     names = _dotted(header.arrays) if framework == "tensorflow" else {}
+    apart = not ties and len({one.begin for one in header.arrays.values()}) == len(header.arrays)
     total = 0
     for key, one in header.arrays.items():
         dtype, bits = ELEMENTS.get(one.dtype) or (text(one.dtype, 64), None)
@@ -108,7 +111,7 @@ def _arrays(header: Header, limits: Limits, member: str | None, framework: str) 
                 bytes=length,
                 location=location if one.end <= header.size else None,
                 stored_as=key,
-                identity=(member, one.begin, one.end, one.dtype, one.shape) if length else None,
+                identity=None if apart or not length else (member, one.begin, one.end, one.dtype, one.shape),
             )
         )
     return found, lying
@@ -164,6 +167,8 @@ def _tied(arrays: Sequence[Stored], ties: Mapping[str, str]) -> list[Stored]:
 
 
 def _integrity(header: Header, needed: int, member: str | None) -> list[Finding]:
+    if fills(((one.begin, one.end) for one in header.arrays.values()), header.size):
+        return []
     extents = [Extent(name, one.begin, one.end) for name, one in header.arrays.items()]
     if not header.size:  # a header alone: there is no end to be beyond
         return check_extents(extents, needed, member=member)

@@ -66,6 +66,11 @@ class Manner:
     prefix: str = ""
     separator: str = "."
 
+    @property
+    def plain(self) -> bool:
+        """Whether paths in the answer are those of the names."""
+        return not self.prefix and self.separator == "."
+
 
 def layers_of_tree(
     nodes: Mapping[str, Node],
@@ -103,17 +108,31 @@ def _layer(node: Node, weights: tuple[Weight, ...], manner: Manner, nothing: dic
     found, kind = node.guess, node.guess.kind
     if kind == "unknown" and node.children:
         kind = "container" if node.path else "model"
-    parent = node.path and (node.parent or manner.prefix) and join(manner.prefix, node.parent, manner.separator)
+    path, name, parent = _called(node, manner)
     return Layer(
-        path=safe(join(manner.prefix, node.path, manner.separator)),
-        name=safe(node.name or manner.prefix.rpartition(".")[2] or ROOT),
+        path=path,
+        name=name,
         kind=kind,
         type_source="unknown" if found.kind == "unknown" else "rule",
-        parent=safe(parent) if parent else None,
+        parent=parent,
         config=nothing if node.values is None else {name: describe(value) for name, value in node.values.items()},
         weights=weights,
-        notes=tuple(note for note in found.notes if note is not INSTANCE_NOTE) if found.notes else (),
+        notes=_without(INSTANCE_NOTE, found.notes) if found.notes else (),
     )
+
+
+def _called(node: Node, manner: Manner) -> tuple[str, str, str | None]:
+    """Path and name of a layer, and its parent's path."""
+    if node.path and manner.plain and node.path.isascii() and len(node.path) < SAFE_LENGTH:
+        return node.path, node.name, node.parent or None
+    parent = node.path and (node.parent or manner.prefix) and join(manner.prefix, node.parent, manner.separator)
+    path = safe(join(manner.prefix, node.path, manner.separator))
+    return path, safe(node.name or manner.prefix.rpartition(".")[2] or ROOT), safe(parent) if parent else None
+
+
+def _without(one: Message, notes: tuple[Message, ...]) -> tuple[Message, ...]:
+    """`notes`, the same object where `one` is not among them."""
+    return notes if all([note is not one for note in notes]) else tuple(note for note in notes if note is not one)  # noqa: C419 - faster as a list
 
 
 # Weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -84,8 +85,10 @@ def _held(arrays: Iterable[Stored]) -> dict[str, dict[str, Stored]]:
     """Arrays by the path of their layer and their name in it."""
     held: dict[str, dict[str, Stored]] = {}
     homes: dict[str, tuple[dict[str, Stored], str]] = {}
+    names: dict[str, str] = {}  # equal names as one object: there are few, of many arrays
     for one in arrays:
         path, _, name = one.name.rpartition(".")
+        name = names.setdefault(name, name)
         home = homes.get(path)
         if home is None:
             owner, prefix = _owner(path, name)
@@ -119,27 +122,31 @@ def _owner(path: str, name: str) -> tuple[str, str]:
 
 def _add(nodes: dict[str, Node], path: str, held: Mapping[str, dict[str, Stored]], limits: Limits) -> None:
     """Add `path` and the parents it needs."""
-    missing: list[str] = [path]
+    missing = [path]
     upper = path.rpartition(".")[0]
     while upper not in nodes:
         missing.append(upper)
         upper = upper.rpartition(".")[0]
     above = nodes[upper]
-    while missing:
-        found = missing.pop()
-        name = found[len(above.path) + 1 :] if above.path else found
+    for found in reversed(missing):
+        name, tail = _step(found[len(above.path) + 1 :] if above.path else found, above.tail)
         if above.children:
             above.children.append(name)
         else:
             above.children = [name]
-        step = "" if name in INSIDE else name.rstrip(_DIGITS).lower()
-        tail = (*above.tail[1 - _TAIL :], step) if step else above.tail
         arrays = held.get(found)
         above = nodes[found] = Node(found, name, above.path, tail, {} if arrays is None else arrays)
     if len(nodes) - 1 > limits.layers:  # the root is there in any case
         raise LimitExceeded(
             "layers", limits.layers, msg("The file has more than {layers} layers.", layers=limits.layers)
         )
+
+
+@lru_cache(maxsize=1 << 14)
+def _step(name: str, tail: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """`name` and the tail of a layer that is called so below a layer of this tail, as the same objects each time."""
+    step = "" if name in INSIDE else name.rstrip(_DIGITS).lower()
+    return name, (*tail[1 - _TAIL :], step) if step else tail
 
 
 def called(node: Node) -> str:

@@ -165,8 +165,9 @@ def _quick(data: bytes) -> tuple[dict[str, Array], Mapping[str, Any]] | None:
         del entries[_METADATA]
     if data.count(b'"') != _QUOTES * len(entries) + (2 + 4 * len(metadata) if beside else 0):
         return None
+    shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
     arrays = {
-        name: Array(one.dtype, one.shape, *one.data_offsets)
+        name: Array(one.dtype, shapes.setdefault(one.shape, one.shape), *one.data_offsets)
         for name, one in entries.items()
         if one.dtype is not None and one.shape is not None and one.data_offsets is not None
     }

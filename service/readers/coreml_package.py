@@ -177,7 +177,7 @@ def _model(
     if target not in parts:
         raise MalformedFile(
             msg("The manifest says that the model is {path}, which is not among the files.", path=text(target, 200)),
-            member=target,
+            member=text(target, 500),
         )
     name, source = parts[target]
 

@@ -58,7 +58,7 @@ def read(upload: Upload) -> BuildRequest:
     Raises:
         MalformedJson: Not JSON, or a doubled key.
         UnsupportedFeature: A configuration of diffusers.
-        InvalidSpec: A size that no model can have; `pointer` says which.
+        InvalidSpec: A size that no model can have, or half a character; `pointer` says which.
         LimitExceeded: More bytes or layers than one spec may have.
     """
     source = _config(upload)
@@ -107,6 +107,7 @@ def _peek(source: Source) -> Document | None:
 def _check(document: Document, upload: Upload) -> None:
     limits = upload.limits
     for path, value in spec_json.walk(document):
+        spec_json.check_text(path, value)
         if isinstance(value, int) and abs(value) > limits.dimension:
             pointer = spec_json.pointer_text(path)
             raise InvalidSpec(

@@ -15,6 +15,7 @@ from service.errors import InputError, InvalidSpec, LimitExceeded
 from service.formats import HEAD_BYTES, Upload
 from service.language import msg
 from service.parsers import json_text
+from service.plain import text
 from service.source import head
 
 _START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
@@ -49,11 +50,12 @@ def load(upload: Upload) -> Any:
     Raises:
         MalformedJson: Not JSON, a doubled key, or NaN.
         LimitExceeded: Too many bytes, levels or layers.
-        InvalidSpec: A number that no size can be; `pointer` says where.
+        InvalidSpec: A number that no size can be, or half a character; `pointer` says where.
     """
     document = _parse(upload)
     layers = 0
     for path, value in walk(document):
+        check_text(path, value)
         if isinstance(value, int | float):
             _check_number(path, value, upload.limits)
         elif isinstance(value, list) and path[-1:] in ([], ["layers"]):
@@ -93,8 +95,19 @@ def walk(document: Any) -> Iterator[tuple[list[str | int], Any]]:
 
 def pointer_text(path: Iterable[str | int]) -> str:
     """Keys as people write them: `layers[3].units`; long ones are cut."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:100]}" for key in path)
-    return text.removeprefix(".")[:400]
+    steps = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:100]}" for key in path)
+    return text(steps.removeprefix(".")[:400])
+
+
+def check_text(path: list[str | int], value: Any) -> None:
+    """InvalidSpec if the last key or the value has half of a surrogate pair: no text can be made of it."""
+    for found in (*path[-1:], value):
+        if isinstance(found, str) and not found.isascii() and text(found, len(found)) != found:
+            pointer = pointer_text(path)
+            raise InvalidSpec(
+                msg("{pointer} holds half of a character (a surrogate without its pair).", pointer=pointer),
+                pointer=pointer,
+            )
 
 
 def _items(value: Any) -> Iterator[tuple[str | int, Any]]:

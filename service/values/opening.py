@@ -24,15 +24,44 @@ def open_values(upload: Upload, described: Model | Report) -> Values:
     """The values of the weights of `described`, which is the model or report made from `upload`."""
     info = described.info if isinstance(described, Model) else described.model
     container = Container(upload)
+    if info.format == SEVERAL:
+        return MixedValues(upload, container)
     return DatasetValues(upload, container) if info.format in _HDF5 else StorageValues(upload, container)
 
 
+SEVERAL = "several"
+"""The format of an upload that holds models of more than one."""
 _HDF5 = frozenset({"keras_v3", "keras_h5", "keras_weights_h5"})
 """Formats that keep each weight as a dataset of an HDF5 file."""
+_NO_PLACE = msg(
+    "Its values do not lie in the upload as one plain array: they are in a file that was not sent, packed, compressed,"
+    " in several pieces, or the file does not tell where."
+)
+
+
+class MixedValues:
+    """Values of several models in one upload: each is read as the file is stored that its place names."""
+
+    def __init__(self, upload: Upload, container: Container) -> None:
+        self._container = container
+        self._datasets = DatasetValues(upload, container)
+        self._storages = StorageValues(upload, container)
+        self._kinds: dict[str | None, bool] = {}
+
+    def of(self, layer: Layer, weight: Weight) -> WeightValues:
+        """See `Values.of`."""
+        place = weight.location
+        values: Values = self._datasets if place is not None and self._is_hdf5(place.member) else self._storages
+        return values.of(layer, weight)
+
+    def _is_hdf5(self, member: str | None) -> bool:
+        if member not in self._kinds:
+            self._kinds[member] = find_hdf5(self._container.open(member)) is not None
+        return self._kinds[member]
 
 
 class StorageValues:
-    """Values that lie in members of an archive, or at places of a file, as PyTorch's formats keep them."""
+    """Values that lie raw at places of a file, of a member of an archive, or of one of several files."""
 
     def __init__(self, upload: Upload, container: Container) -> None:
         self._meter = upload.meter
@@ -43,7 +72,7 @@ class StorageValues:
         element, shape = _described(weight)
         place = weight.location
         if place is None or place.offset is None:
-            raise ValuesUnavailable(msg("The file does not tell where its values lie, or not as one array."))
+            raise ValuesUnavailable(_NO_PLACE)
         source = self._container.open(place.member)
         big = self._container.is_big_endian(place.member)
         return WeightValues(strided(source, place.offset, shape, place.strides, element, big=big), element, self._meter)
@@ -61,7 +90,7 @@ class DatasetValues:
         """See `Values.of`."""
         element, shape = _described(weight)
         if weight.stored_as is None or weight.location is None:
-            raise ValuesUnavailable(msg("The file does not tell where its values lie, or not as one array."))
+            raise ValuesUnavailable(_NO_PLACE)
         stored = self._dataset(weight.location, weight.stored_as, element)
         if weight.stored_count is not None:
             stored = Nibbles.over(stored, shape, element)
@@ -117,9 +146,11 @@ def _datasets(root: Group) -> list[Dataset]:
 
 def _described(weight: Weight) -> tuple[Element, Index]:
     """Element type and shape of a weight; ValuesUnavailable where they are not known or not read."""
+    if weight.dtype is None:
+        raise ValuesUnavailable(msg("The type of its values is not known."))
     element = element_of(weight.dtype)
     if element is None:
-        raise ValuesUnavailable(msg("Values of the type {dtype} are not read.", dtype=weight.dtype or "?"))
+        raise ValuesUnavailable(msg("Values of the type {dtype} are not read.", dtype=weight.dtype))
     return element, _fixed(weight.shape)
 
 

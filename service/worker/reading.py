@@ -39,7 +39,7 @@ def read(upload: Upload, readers: Sequence[Reader], measure: Callable[[Model], M
 
 def _read(found: Found) -> Model | BuildRequest:
     """What one reader makes of its files; errors and places are told from the upload on."""
-    alone = found.path if found.upload.single is not None and found.path else None
+    alone = next(iter(found.upload.parts)) if found.upload.single is not None and found.path else None
     try:
         answer = found.reader.read(found.upload)
     except InputError as error:

@@ -12,9 +12,9 @@ from service.enrich.blocks.limiting import limited
 from service.enrich.blocks.parts import Part, Table, positions
 from service.enrich.blocks.titles import title
 from service.enrich.blocks.tree import COARSE, parts_of
-from service.enrich.counts import PARAMETER_GROUPS, add, elements
+from service.enrich.counts import PARAMETER_GROUPS, add
 from service.frameworks import conventions
-from service.tree import Group, Layer, Model
+from service.tree import Group, Layer, Model, Weight
 
 _LEVELS = ((5_000, 6), (COARSE, 3))
 _LEAST_LEVELS = 2
@@ -41,10 +41,18 @@ def _counted(model: Model) -> list[int | None]:
     groups: tuple[Group, ...] = (
         PARAMETER_GROUPS if conventions(model.info.framework) == "torch" else (*PARAMETER_GROUPS, "statistic")
     )
-    return [
-        elements([weight for weight in layer.weights if weight.tied_to is None], *groups) if layer.weights else 0
-        for layer in model.layers
-    ]
+    return [_elements(layer.weights, groups) if layer.weights else 0 for layer in model.layers]
+
+
+def _elements(weights: Sequence[Weight], groups: Sequence[Group]) -> int | None:
+    """Elements of a layer's weights in `groups`, but for those that are counted elsewhere; None if one is unknown."""
+    total = 0
+    for weight in weights:
+        if weight.tied_to is None and weight.group in groups:
+            if weight.count is None:
+                return None
+            total += weight.count
+    return total
 
 
 class _Writer(NamedTuple):

@@ -50,6 +50,8 @@ class Graph(NamedTuple):
 
 def graph_of(layers: Sequence[Layer], holders: frozenset[str]) -> Graph:
     """The graph of a model whose containers are `holders`. Linear in layers and edges."""
+    if not any([layer.inputs for layer in layers]):  # noqa: C419 - faster as a list
+        return Graph(layers, {}, [])
     places: dict[str, int] = {}
     for at, layer in enumerate(layers):
         places.setdefault(layer.path, at)

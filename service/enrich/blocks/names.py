@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 _STEP = re.compile(r"[^_\-./]+")
@@ -12,6 +13,7 @@ _NUMBER_AT_END = re.compile(r"_?\d+$")
 _MOST_STEPS = 8
 
 
+@lru_cache(maxsize=4096)
 def steps(name: str) -> tuple[str, ...]:
     """The steps of a layer's own name: `conv2_block1_1_conv` -> conv2, block1, 1, conv."""
     return tuple(_STEP.findall(name[:200])[:_MOST_STEPS])

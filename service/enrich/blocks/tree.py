@@ -38,10 +38,11 @@ class _Tree:
         self.made: dict[int, Part] = {}
         self.coarse = len(model.layers) > COARSE
         self._marks: dict[int, int] = {}
+        self._alone: dict[int, tuple[int, int]] = {}
 
     def part(self, at: int) -> Part:
         """The part of one layer with all that it holds, which is made already."""
-        return self.made[at] if at in self.made else self._leaf([at])
+        return self.made[at] if at in self.made else self._lone(at)
 
     def make(self, at: int) -> None:
         """Make the part of a container, from the parts of what it holds."""
@@ -59,16 +60,16 @@ class _Tree:
 
     def _shut(self, at: int) -> Part:
         """The innermost containers of a model so large that blocks never show what is in them."""
-        places = [at, *self.held[at]] if self.layers[at].weights else self.held[at]
-        marks = tuple([self._mark(place) for place in places])
-        layer = self.layers[at]
+        layers, layer = self.layers, self.layers[at]
+        places = [at, *self.held[at]] if layer.weights else self.held[at]
+        marks = tuple(map(self._mark, places))
         return Part(
             kind="stage" if len(places) > 1 else "layer",
-            name=layer.path if len(places) > 1 else self.layers[places[0]].path,
+            name=layer.path if len(places) > 1 else layers[places[0]].path,
             mark=number(self.table, ("stage", layer.type, marks)),
-            loose=number(self.table, ("stage", "loose", *[self.layers[place].kind for place in places])),
+            loose=number(self.table, ("stage", "loose", *[layers[place].kind for place in places])),
             size=len(places),
-            weighty=any([self.layers[place].weights for place in places]),  # noqa: C419 - faster as a list
+            weighty=any([layers[place].weights for place in places]),  # noqa: C419 - faster as a list
             own=tuple(places),
             stem=_stem(layer),
             type=layer.type,
@@ -77,12 +78,25 @@ class _Tree:
     def _mark(self, at: int) -> int:
         """The number of one layer's signature; layers with one explanation between them are equal in structure."""
         layer = self.layers[at]
-        if layer.explanation is None:
-            return number(self.table, signature(layer))
-        key = id(layer.explanation)
-        if key not in self._marks:
-            self._marks[key] = number(self.table, signature(layer))
-        return self._marks[key]
+        known = self._marks.get(id(layer.explanation))
+        if known is None:
+            known = number(self.table, signature(layer))
+            if layer.explanation is not None:
+                self._marks[id(layer.explanation)] = known
+        return known
+
+    def _lone(self, at: int) -> Part:
+        """One layer as a part."""
+        layer = self.layers[at]
+        known = self._alone.get(id(layer.explanation))
+        if known is None:
+            known = number(self.table, (signature(layer),)), number(self.table, ("loose", layer.kind))
+            if layer.explanation is not None:
+                self._alone[id(layer.explanation)] = known
+        return Part(
+            kind="layer", name=layer.path, mark=known[0], loose=known[1], size=1, weighty=bool(layer.weights),
+            own=(at,), stem=_stem(layer),
+        )  # fmt: skip
 
     def listed(self, items: Sequence[int], container: Layer | None, type_: str | None = None) -> list[Part]:
         """The parts of one list of neighbours: grouped, joined where branches join, staged by name, folded."""
@@ -142,8 +156,11 @@ def _held(layers: Sequence[Layer]) -> dict[int, list[int]]:
     places: dict[str, int] = {}
     held: dict[int, list[int]] = {}
     for at, layer in enumerate(layers):
-        parent = places.get(layer.parent, -1) if layer.parent is not None else -1
-        held.setdefault(parent, []).append(at)
+        parent = -1 if layer.parent is None else places.get(layer.parent, -1)
+        if parent in held:
+            held[parent].append(at)
+        else:
+            held[parent] = [at]
         places.setdefault(layer.path, at)
     return held
 

@@ -1,7 +1,6 @@
-"""Recurrent cells read from weights: inputs, units, gates, biases of each; knows names and shapes, no wording.
+"""Recurrent cells as Keras and PyTorch keep them; knows names and shapes, no wording, and who knows other formats.
 
-Keras keeps the gates of a kernel side by side, Keras 1 in arrays of their own, PyTorch one below the other, ONNX as
-PyTorch, with both directions in one array.
+Keras keeps the gates of a kernel side by side, Keras 1 in arrays of their own, PyTorch one below the other.
 """
 
 from __future__ import annotations
@@ -9,68 +8,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from service.enrich.explanations.shapes import Sizes, by_role, sizes
-from service.tree import Frozen, Layer, Weight
+from service.enrich.explanations.cell import GATES, Cell
+from service.enrich.explanations.shapes import Sizes, sizes
+from service.enrich.explanations.stored_cells import stored_cells
+from service.tree import Layer, Weight
 
-GATES = {"simple_rnn": 1, "gru": 3, "lstm": 4}
-_STACKED_RANK = 3
-_DIRECTIONS = {1: ("",), 2: ("forward", "backward")}
 _SUFFIX = re.compile(r"^(?:weight|bias)_(?:ih|hh|hr)(?:_(?P<cell>l\d+(?:_reverse)?))?$")
-
-
-class Cell(Frozen, frozen=True, kw_only=True):
-    """One cell. `carried` values go to the next step: `units`, or fewer where they are projected.
-
-    `biases` counts the vectors of one value per gate and unit.
-    """
-
-    name: str
-    inputs: int
-    units: int
-    gates: int
-    carried: int
-    biases: int
-    projected: bool
-
-    @property
-    def sizes(self) -> tuple[object, ...]:
-        """What makes two cells equal."""
-        return (self.inputs, self.units, self.gates, self.carried, self.biases, self.projected)
-
-    @property
-    def bias_values(self) -> int:
-        """Values in one bias vector of all gates."""
-        return self.gates * self.units
+_NAMED_ALIKE = frozenset({"keras", "tensorflow", "torch"})
+"""Frameworks whose recurrent weights bear the names of Keras or PyTorch."""
 
 
 def cells_of(layer: Layer, framework: str) -> list[Cell] | None:
     """The cells in order; None if the weights are not those of plain gated cells."""
-    kernel = sizes(by_role(layer).get("kernel"))
-    if kernel is not None and len(kernel) == _STACKED_RANK:
-        return _by_direction(layer, kernel)
+    if framework not in _NAMED_ALIKE:
+        return stored_cells(layer, framework)
     grouped = _by_suffix(layer) if framework == "torch" else _by_kernel(layer)
     found = [_cell(name, weights, framework) for name, weights in grouped]
     known = [cell for cell in found if cell is not None]
     return known if len(known) == len(found) else None
-
-
-def _by_direction(layer: Layer, kernel: Sizes) -> list[Cell] | None:
-    """ONNX keeps both directions in arrays of three axes: [directions, gates × units, inputs], two biases in one."""
-    held = {weight.role: sizes(weight) for weight in layer.weights if weight.group != "statistic"}
-    recurrent, bias = held.get("recurrent_kernel"), held.get("bias")
-    directions, width, inputs = kernel
-    units = recurrent[-1] if recurrent else 0
-    gates, rest = divmod(width, units) if units else (0, 1)
-    fits = recurrent == (directions, width, units) and bias in (None, (directions, 2 * width))
-    names = _DIRECTIONS.get(directions)
-    plain = not set(held) - {"kernel", "recurrent_kernel", "bias"}
-    if rest or gates not in GATES.values() or not fits or not plain or names is None:
-        return None
-    return [
-        Cell(name=name, inputs=inputs, units=units, gates=gates, carried=units, biases=0 if bias is None else 2,
-             projected=False)
-        for name in names
-    ]  # fmt: skip
 
 
 def _by_suffix(layer: Layer) -> Iterable[tuple[str, list[Weight]]]:

@@ -14,6 +14,7 @@ from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, ter
 from service.enrich.explanations.references import reference
 from service.enrich.explanations.remarks import no_effect, same_elsewhere, without_or_with_bias
 from service.enrich.explanations.shapes import Sizes, bias_of, by_role, kernel_of, sizes
+from service.frameworks import OWN_RULES
 from service.language import Message, mark, msg, msgn, sentences
 from service.tree import Frozen, Layer, Term, Weight
 
@@ -31,10 +32,6 @@ _SYMBOLS = {
     1: ("kernel length",),
     2: ("kernel height", "kernel width"),
     3: ("kernel depth", "kernel height", "kernel width"),
-}
-_FREE = {
-    "keras": ("strides", "padding", "dilation_rate", "data_format"),
-    "torch": ("stride", "padding", "dilation", "padding_mode"),
 }
 
 
@@ -63,7 +60,8 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
         return None
     biased = bias_of(layer)
     groups = _groups(layer, found[-1], sizes(biased))
-    biases = found[-1].outputs * (groups if layer.kind.startswith("conv_transpose") else 1)
+    one_group = _lists_one_group(layer)
+    biases = found[-1].outputs * (groups if one_group else 1)
     bias = biased is not None
     products = [kernel.product for kernel in found]
     if bias:
@@ -71,12 +69,14 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
     sums = (Sum(products=tuple(products)),)
     return Recipe(
         sums=sums,
-        text=_text([_per_group(kernel, groups, layer.kind) for kernel in found], biases if bias else None),
+        text=_text([_per_group(kernel, groups) if one_group else kernel for kernel in found], biases if bias else None),
         expert=sentences(
             without_or_with_bias(framework, bias, evaluate(sums), biases),
-            _grouping(groups),
+            _grouping(framework, groups),
             _elsewhere(layer, framework, groups),
-            no_effect(_FREE.get(framework, ())),
+            no_effect(framework, keras=("strides", "padding", "dilation_rate", "data_format"),
+                      torch=("stride", "padding", "dilation", "padding_mode"))
+            or msg("Strides, padding and dilation do not change the count."),
         ),
         reference=reference(layer, framework),
         claims=_claims(framework, found, groups, biases, bias=bias),
@@ -120,7 +120,7 @@ def _groups(layer: Layer, kernel: Kernel, bias: Sizes | None) -> int:
     recorded = layer.config.get("groups", layer.config.get("group"))
     if type(recorded) is int and recorded > 0:
         return recorded
-    if layer.kind.startswith("conv_transpose") and bias and len(bias) == 1 and kernel.filters:
+    if _lists_one_group(layer) and bias and len(bias) == 1 and kernel.filters:
         return max(1, bias[0] // kernel.filters)
     return 1
 
@@ -147,16 +147,30 @@ def _sentence(kernel: Kernel) -> Message:
     )  # fmt: skip
 
 
-def _per_group(kernel: Kernel, groups: int, kind: str) -> Kernel:
-    """A grouped transposed kernel, which lists all inputs and one group's outputs, as each of its filters sees it."""
-    if groups == 1 or not kind.startswith("conv_transpose"):
-        return kernel
+def _lists_one_group(layer: Layer) -> bool:
+    """Whether the kernel is that of a transposed convolution which lists all inputs and the outputs of one group.
+
+    ncnn's lists the outputs first and the inputs of one group.
+    """
+    kernel = kernel_of(layer)
+    by_outputs = kernel is not None and (kernel.layout or "").startswith("O")
+    return layer.kind.startswith("conv_transpose") and not by_outputs
+
+
+def _per_group(kernel: Kernel, groups: int) -> Kernel:
+    """A grouped kernel that lists all inputs and one group's outputs, as each of its filters sees it."""
     return msgspec.structs.replace(kernel, channels=kernel.channels // groups, filters=kernel.filters * groups)
 
 
-def _grouping(groups: int) -> Message | None:
+def _grouping(framework: str, groups: int) -> Message | None:
     if groups == 1:
         return None
+    if framework not in OWN_RULES:
+        return msg(
+            "The channels form {groups} groups: a filter sees only 1/{groups} of the input channels, so the kernel is "
+            "{groups} times smaller than without groups.",
+            groups=groups,
+        )
     return msg(
         "With groups={groups} a filter sees only 1/{groups} of the input channels, so the kernel is {groups} times "
         "smaller than without groups.",
@@ -166,10 +180,14 @@ def _grouping(groups: int) -> Message | None:
 
 def _elsewhere(layer: Layer, framework: str, groups: int) -> Message:
     kind, rank = layer.kind, layer.kind[-2:]
-    if framework == "torch" and groups > 1 and "transpose" in kind:
+    keras, torch = f"keras.layers.Conv{rank.upper()}", f"torch.nn.Conv{rank}"
+    if "transpose" in kind and groups > 1 and framework != "keras":
         return msg("Keras has no groups in its transposed convolutions.")
-    if framework == "torch":
-        return same_elsewhere(framework, f"keras.layers.Conv{rank.upper()}{'Transpose' * ('transpose' in kind)}")
+    if "transpose" in kind:
+        return same_elsewhere(framework, keras=f"{keras}Transpose", torch=f"torch.nn.ConvTranspose{rank}")
+    if kind.startswith("depthwise") and framework != "keras":
+        return msg("keras.layers.DepthwiseConv{rank} counts the same, and so does torch.nn.Conv{small} with "
+                   "groups=in_channels.", rank=rank.upper(), small=rank)  # fmt: skip
     if kind.startswith("depthwise"):
         return msg("PyTorch has no class of its own for it: torch.nn.Conv{rank} with groups=in_channels counts the "
                    "same.", rank=rank)  # fmt: skip
@@ -178,7 +196,7 @@ def _elsewhere(layer: Layer, framework: str, groups: int) -> Message:
             "PyTorch writes it as two modules, torch.nn.Conv{rank} with groups=in_channels and bias=False and one with "
             "kernel_size=1; together they count the same.", rank=rank,
         )  # fmt: skip
-    return same_elsewhere(framework, f"torch.nn.Conv{'Transpose' * ('transpose' in kind)}{rank}")
+    return same_elsewhere(framework, keras=keras, torch=torch)
 
 
 def _claims(framework: str, kernels: list[Kernel], groups: int, biases: int, *, bias: bool) -> tuple[Claim, ...]:
@@ -188,6 +206,8 @@ def _claims(framework: str, kernels: list[Kernel], groups: int, biases: int, *, 
         transposed = first.product[0].symbol == "input channels"
         inputs = first.channels if transposed else first.channels * groups
         return (window, ("in_channels", inputs), ("out_channels", biases))
+    if framework != "keras":
+        return ()
     own: tuple[Claim, ...] = (window, ("use_bias", bias))
     if last.multiplier is None:
         own = (*own, ("filters", last.filters))

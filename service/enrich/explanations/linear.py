@@ -1,4 +1,4 @@
-"""Fully connected layers: `inputs × units + units`. Knows Keras Dense and PyTorch Linear."""
+"""Fully connected layers: `inputs × units + units`. Knows Keras Dense, PyTorch Linear, and the kernels of experts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, ter
 from service.enrich.explanations.references import reference
 from service.enrich.explanations.remarks import no_effect, same_elsewhere, without_or_with_bias
 from service.enrich.explanations.shapes import Sizes, bias_of, kernel_of, sizes
+from service.frameworks import OWN_RULES
 from service.language import Message, msg, msgn, sentences
 from service.tree import Layer
 
@@ -32,7 +33,7 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
     return Recipe(
         sums=sums,
         text=_text(inputs, units, bias=bias),
-        expert=_expert(framework, evaluate(sums), units, bias=bias),
+        expert=_expert(framework, evaluate(sums), units, kernel.layout, bias=bias),
         reference=reference(layer, framework),
         claims=_claims(framework, inputs, units, bias=bias),
     )
@@ -71,23 +72,32 @@ def _text(inputs: int, units: int, *, bias: bool) -> Message:
     )  # fmt: skip
 
 
-def _expert(framework: str, total: int, units: int, *, bias: bool) -> Message:
-    keras = framework == "keras"
-    stored = (
-        msg("Keras stores the kernel as [inputs, units], PyTorch its transpose.")
-        if keras
-        else msg("PyTorch stores the weight as [units, inputs], Keras its transpose.")
-    )
+def _expert(framework: str, total: int, units: int, layout: str | None, *, bias: bool) -> Message:
     return sentences(
         without_or_with_bias(framework, bias, total, units),
-        same_elsewhere(framework, "torch.nn.Linear" if keras else "keras.layers.Dense"),
-        stored,
-        msg("The layer works on the last axis only: batch size and number of positions do not change the count."),
-        no_effect(("activation",)) if keras else None,
+        same_elsewhere(framework, keras="keras.layers.Dense", torch="torch.nn.Linear"),
+        _stored(framework, layout),
+        msg("The layer works on the last axis only: batch size and number of positions do not change the count.")
+        if framework in OWN_RULES
+        else msg("Batch size and number of positions do not change the count."),
+        no_effect(framework, keras=("activation",)),
     )
+
+
+def _stored(framework: str, layout: str | None) -> Message | None:
+    """Which axis of the kernel comes first."""
+    if framework == "keras":
+        return msg("Keras stores the kernel as [inputs, units], PyTorch its transpose.")
+    if framework == "torch":
+        return msg("PyTorch stores the weight as [units, inputs], Keras its transpose.")
+    if layout == "in-out":
+        return msg("The file stores the kernel as [inputs, units], as Keras does; PyTorch stores its transpose.")
+    if layout == "out-in":
+        return msg("The file stores the kernel as [units, inputs], as PyTorch does; Keras stores its transpose.")
+    return None
 
 
 def _claims(framework: str, inputs: int, units: int, *, bias: bool) -> tuple[Claim, ...]:
     if framework == "torch":
         return (("in_features", inputs), ("out_features", units))
-    return (("units", units), ("use_bias", bias))
+    return (("units", units), ("use_bias", bias)) if framework == "keras" else ()

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 
 from service.enrich.counts import PARAMETER_GROUPS
+from service.frameworks import conventions
 from service.language import Message
 from service.tree import Frozen, Group, Layer, Part, Term, Weight
 
@@ -70,7 +71,7 @@ def terms(sums: Iterable[Sum]) -> tuple[Term, ...]:
 
 def counted(layer: Layer, framework: str) -> tuple[Weight, ...]:
     """The weights that count by a framework's conventions: Keras' all, PyTorch's the parameters without the buffers."""
-    if framework == "torch":
+    if conventions(framework) == "torch":
         return tuple(weight for weight in layer.weights if weight.group in PARAMETER_GROUPS)
     return layer.weights
 

@@ -6,7 +6,7 @@ Knows groups and ties; no kind, no formula.
 from __future__ import annotations
 
 from service.enrich.explanations.recipe import listed, names
-from service.frameworks import conventions
+from service.frameworks import OWN_RULES, conventions
 from service.language import Message, msg, msgn, sentences
 from service.tree import Layer, Weight
 
@@ -17,19 +17,29 @@ _OTHER = {"keras": "PyTorch", "torch": "Keras"}
 
 def without_or_with_bias(framework: str, present: bool, total: int, biases: int) -> Message:
     """What the option that switches the bias does to a count of `total`, `biases` of which are or would be biases."""
-    option = _BIAS_OPTION.get(framework, "bias")
+    option = _BIAS_OPTION.get(framework)
+    if option is None and present:
+        return msg("Without bias it would be {count}.", count=total - biases)
+    if option is None:
+        return msg("With bias it would be {count}.", count=total + biases)
     if present:
         return msg("Without bias ({option}=False) it would be {count}.", option=option, count=total - biases)
     return msg("With bias ({option}=True) it would be {count}.", option=option, count=total + biases)
 
 
-def same_elsewhere(framework: str, counterpart: str) -> Message:
-    """The other framework counts the same for its `counterpart`."""
-    return msg("{framework} counts the same for {counterpart}.", framework=_OTHER[framework], counterpart=counterpart)
+def same_elsewhere(framework: str, *, keras: str, torch: str) -> Message:
+    """The other framework counts the same for its class; of a model of neither, both do."""
+    if framework not in OWN_RULES:
+        return msg("{keras} and {torch} count the same.", keras=keras, torch=torch)
+    return msg("{framework} counts the same for {counterpart}.", framework=_OTHER[framework],
+               counterpart=torch if framework == "keras" else keras)  # fmt: skip
 
 
-def no_effect(options: tuple[str, ...]) -> Message:
-    """Options that people expect to change the count and that do not."""
+def no_effect(framework: str, *, keras: tuple[str, ...] = (), torch: tuple[str, ...] = ()) -> Message | None:
+    """Options of the framework that people expect to change the count and that do not; None where it has none."""
+    options = {"keras": keras, "torch": torch}.get(framework, ())
+    if not options:
+        return None
     return msgn("The option {options} does not change the count.", "The options {options} do not change the count.",
                 n=len(options), options=options)  # fmt: skip
 

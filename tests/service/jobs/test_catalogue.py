@@ -12,6 +12,7 @@ from service.jobs import catalogue, queue
 from service.jobs.records import Options
 from service.jobs.tables import analyses
 from service.language import msg
+from service.pressed import unpress
 
 STATS = Options(stats=True)
 

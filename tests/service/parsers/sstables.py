@@ -22,12 +22,19 @@ def block(pairs: Pairs, *, share: bool = True) -> bytes:
     """Entries and one restart point."""
     found, last = b"", b""
     for key, value in pairs:
-        same = 0
-        while share and same < min(len(last), len(key)) and last[same] == key[same]:
-            same += 1
+        same = _shared(last, key) if share else 0
         found += varint(same) + varint(len(key) - same) + varint(len(value)) + key[same:] + value
         last = key
     return found + b"\x00\x00\x00\x00" + b"\x01\x00\x00\x00"
+
+
+def _shared(last: bytes, key: bytes) -> int:
+    """How many bytes two keys begin with alike."""
+    low, high = 0, min(len(last), len(key))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if last[:middle] == key[:middle] else (low, middle - 1)
+    return low
 
 
 def literal(data: bytes) -> bytes:
