@@ -72,7 +72,7 @@ class AnalysisSchema(Schema):
     blake3 = string("BLAKE3 of a single file.", null=True)
     files = nested_list(FileSchema, "All files of the upload.")
     format = string("What it was read as, once known.", null=True)
-    framework = string("keras or torch, once known.", null=True)
+    framework = string("keras, torch, onnx ..., once known.", null=True)
     cached = boolean("Whether it was answered from the stored report of the same bytes.")
     options = nested(OptionsSchema, "What was asked beyond the structure.")
     progress = number("Share of the values that is read, 0 to 1, while statistics are made; else null.", null=True)
@@ -98,7 +98,7 @@ class FormatSchema(Schema):
     """One format that is read."""
 
     id = string("What report.model.format says.")
-    framework = string("keras or torch.")
+    framework = string("Of the models in it: keras, torch, onnx ...; several in words: keras or torch.")
     title = string("For people.")
     extensions = strings("Usual endings; content decides, never the name.")
     reads = string("What is read from it.")

@@ -108,7 +108,7 @@ class SideSchema(Schema):
     """One of the two models."""
 
     name = string("Its name.", null=True)
-    framework = string("keras or torch.")
+    framework = string("As in a report.")
     format = string("What it was read as.")
     counted = integer("The number its own framework prints for it.", null=True)
     layers = integer("How many layers it has.")

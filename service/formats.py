@@ -25,7 +25,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: Stable, snake_case: what `report.model.format` says.
-        framework: keras or torch.
+        framework: As in `service.frameworks`; several in words (`keras or torch`).
         title: For people.
         extensions: Usual endings, for information only.
         reads: What is read from it.

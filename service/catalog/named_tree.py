@@ -122,20 +122,19 @@ def _owner(path: str, name: str) -> tuple[str, str]:
 
 def _add(nodes: dict[str, Node], path: str, held: Mapping[str, dict[str, Stored]], limits: Limits) -> None:
     """Add `path` and the parents it needs."""
-    missing = [path]
     upper = path.rpartition(".")[0]
+    missing: list[str] = []
     while upper not in nodes:
         missing.append(upper)
         upper = upper.rpartition(".")[0]
     above = nodes[upper]
-    for found in reversed(missing):
+    for found in [*reversed(missing), path]:
         name, tail = _step(found[len(above.path) + 1 :] if above.path else found, above.tail)
         if above.children:
             above.children.append(name)
         else:
             above.children = [name]
-        arrays = held.get(found)
-        above = nodes[found] = Node(found, name, above.path, tail, {} if arrays is None else arrays)
+        above = nodes[found] = Node(found, name, above.path, tail, held.get(found) or {}, _CHILDLESS)
     if len(nodes) - 1 > limits.layers:  # the root is there in any case
         raise LimitExceeded(
             "layers", limits.layers, msg("The file has more than {layers} layers.", layers=limits.layers)

@@ -33,6 +33,8 @@ def canonical(array: Array, view: View) -> Array:
     """A stored array (already cut to its rows) in canonical form."""
     if view.fold is not None:
         array = array.reshape(view.fold)
+    if view.part is not None:
+        array = array[slice(*view.part)]
     if view.axes:
         array = array.transpose(view.axes)
     return array if view.shape is None else array.reshape(view.shape)

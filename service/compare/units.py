@@ -17,7 +17,9 @@ from service.tree import Layer, Weight
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a stored weight is read in canonical form: cut `rows`, reshape to `fold`, permute `axes`, reshape to `shape`.
+    """How a stored weight is read in canonical form.
+
+    Cut `rows`, reshape to `fold`, cut `part`, permute `axes`, reshape to `shape`.
 
     Attributes:
         layer: The layer that holds the weight.
@@ -25,6 +27,7 @@ class View:
         shape: Canonical shape, None where the file does not tell sizes.
         rows: Start and stop along the first stored axis, None for all.
         fold: Shape before axes are permuted, None as stored.
+        part: Start and stop along the first axis of `fold`, None for all.
         axes: Canonical axis i is axis `axes[i]` of the folded weight; () keeps the order.
     """
 
@@ -34,6 +37,7 @@ class View:
     rows: tuple[int, int] | None = None
     fold: tuple[int, ...] | None = None
     axes: tuple[int, ...] = ()
+    part: tuple[int, int] | None = None
 
     @property
     def count(self) -> int | None:

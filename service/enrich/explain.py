@@ -78,18 +78,17 @@ def explained(layer: Layer, framework: str) -> tuple[Explanation | None, list[Fi
     """One layer's explanation, None without weights of known size; and what contradicts it."""
     if not layer.weights or any(weight.count is None for weight in layer.weights):
         return None, []
-    ways = conventions(framework)
-    total = sum(weight.count or 0 for weight in counted(layer, ways))
-    recipe = _recipe(layer, ways)
+    total = sum(weight.count or 0 for weight in counted(layer, framework))
+    recipe = _recipe(layer, framework)
     if recipe is None:
-        honest = sum_of_weights(layer, ways)
+        honest = sum_of_weights(layer, framework)
         has_rule = layer.kind in expected_kinds() and not layer.custom and total > 0
-        finding = unassigned(layer, ways) if has_rule else None
+        finding = unassigned(layer, framework) if has_rule else None
         return _explanation(honest, layer, framework, "partial" if has_rule else "complete"), [
             finding
         ] if finding else []
     if evaluate(recipe.sums) != total:
-        honest = _honest(layer, ways, recipe)
+        honest = _honest(layer, framework, recipe)
         return _explanation(honest, layer, framework, "partial"), mismatch(layer, recipe, total)
     broken = contradictions(layer, recipe)
     status: Status = "complete" if recipe.certain and not broken else "partial"
@@ -116,27 +115,28 @@ def _recipe(layer: Layer, framework: str) -> Recipe | None:
     """The recipe of the layer's kind with its additions; None where no rule fits its weights."""
     if any(weight.count != element_count(weight.shape) for weight in layer.weights):
         return None
-    adapter = lora.adapter(layer, framework)
+    ways = conventions(framework)
+    adapter = lora.adapter(layer, ways)
     if adapter is not None:
         return adapter
     inner = unwrapped(layer, framework)
     subject = inner or layer
-    added = additions_of(subject, framework)
+    added = additions_of(subject, ways)
     extra = {id(weight) for addition in added for weight in addition.weights}
     core = tuple(weight for weight in subject.weights if id(weight) not in extra)
     rule = rules().get(subject.kind)
     own: Recipe | None = rule.explain(msgspec.structs.replace(subject, weights=core), framework) if rule else None
-    return None if own is None else _joined(own, added, layer)
+    return None if own is None else _joined(own, added, layer, lora.merged(layer) if framework == "keras" else None)
 
 
-def _joined(own: Recipe, added: tuple[Addition, ...], layer: Layer) -> Recipe:
-    """A kind's recipe and the additions' in one."""
+def _joined(own: Recipe, added: tuple[Addition, ...], layer: Layer, remark: Message | None) -> Recipe:
+    """A kind's recipe, the additions' and a last remark for experts in one."""
     references = dict.fromkeys([own.reference, *(addition.reference for addition in added)])
     return msgspec.structs.replace(
         own,
         sums=(*own.sums, *(part for addition in added for part in addition.sums)),
         text=_in_a_row(own.text, wrapping(layer), *(addition.text for addition in added)),
-        expert=_in_a_row(own.expert, *(addition.expert for addition in added), lora.merged(layer)),
+        expert=_in_a_row(own.expert, *(addition.expert for addition in added), remark),
         reference="; ".join(reference for reference in references if reference) or None,
     )
 

@@ -43,7 +43,7 @@ from service.web import examples
 from service.web.problems import CONTENT_TYPE, STATUSES
 
 DESCRIPTION = (
-    "Send a Keras or PyTorch model file, or an architecture spec; get every layer's weights, shapes, roles and "
+    "Send a model file of nearly any format, or an architecture spec; get every layer's weights, shapes, roles and "
     "trainability, and why. Nothing in a file is ever executed."
 )
 IDENTIFIER = {"in": "path", "name": "id", "required": True, "schema": {"type": "string", "pattern": ID}}

@@ -99,7 +99,7 @@ class _Costing:
         self._model_dtype = dtypes.of_model(layers)
         self._dtypes: list[str] = []
         self._notes = self._assumed()
-        self._ordered = any(sources is not None for sources in self.flow.sources)
+        self._ordered = not self.flow.blank and any(sources is not None for sources in self.flow.sources)
         self._closed = outside_products(layers, self._tags) == 0
         self._totals = Totals(
             self._quantities,
@@ -130,14 +130,18 @@ class _Costing:
 
         Layers with equal weights and settings have one explanation between them, so that it stands for both.
         """
-        layer, called = self.flow.layers[number], self._calls[number]
-        if self.flow.ins[number] is not None or self.flow.outs[number] is not None or called.further:
+        flow, called = self.flow, self._calls[number]
+        layer = flow.layers[number]
+        if layer.shared_with is not None or called.further:
             return None
-        if layer.shared_with is not None or ((layer.weights or layer.config) and layer.explanation is None):
+        if not flow.blank and (flow.ins[number] is not None or flow.outs[number] is not None):
+            return None
+        if (layer.weights or layer.config) and layer.explanation is None:
             return None
         return (
-            layer.kind, layer.type, id(layer.explanation), called, self._fields[number], number in self.flow.children,
-            tuple([(weight.bytes, weight.dtype, weight.tied_to is None) for weight in layer.weights]),
+            layer.kind, layer.type, id(layer.explanation), called.count, called.alike, self._fields[number],
+            number in flow.children,
+            *[(weight.bytes, weight.dtype, weight.tied_to is None) for weight in layer.weights],
         )  # fmt: skip
 
     def _costed(self, number: int) -> LayerCost:
@@ -209,10 +213,10 @@ class _Costing:
 
     def _has_open_entry(self) -> bool:
         flow = self.flow
-        return any(sources == () and flow.ins[number] is None for number, sources in enumerate(flow.sources))
+        return not flow.blank and any(sources == () and flow.ins[number] is None for number, sources in enumerate(flow.sources))
 
     def _fixed_batch(self) -> int | None:
-        for number, sources in enumerate(self.flow.sources):
+        for number, sources in enumerate(() if self.flow.blank else self.flow.sources):
             shapes = self.flow.layers[number].input_shapes if sources == () else None
             if shapes and shapes[0] and shapes[0][0] is not None:
                 return shapes[0][0]

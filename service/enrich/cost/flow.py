@@ -40,7 +40,10 @@ class Flow:
         self.children: dict[int | None, list[int]] = defaultdict(list)
         for number, layer in enumerate(layers):
             self.children[self.index.get(layer.parent) if layer.parent is not None else None].append(number)
-        self.sources: list[tuple[int, ...] | None] = [self._recorded(layer) for layer in layers]
+        tells = any(map(_tells, layers))
+        self.sources: list[tuple[int, ...] | None] = [None] * len(layers)
+        if tells:
+            self.sources = [self._recorded(layer) for layer in layers]
         if torch and root == "Sequential" and all(layer.inputs is None for layer in layers):
             self._chain()
         self.ins: list[Several] = [None] * len(layers)
@@ -50,7 +53,7 @@ class Flow:
         self._entries = 0
         self._ends: dict[int, tuple[int, ...]] = {}
         self.used: bool = False
-        self.blank = not any(map(_tells, layers)) and all(sources is None for sources in self.sources)
+        self.blank = not tells and all(sources is None for sources in self.sources)
         if not self.blank:
             for number in range(len(layers)):
                 self._visit(number)

@@ -11,6 +11,7 @@ from service.enrich.explanations.attention_words import expert, text
 from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, term
 from service.enrich.explanations.references import reference
 from service.enrich.explanations.shapes import Sizes, sizes
+from service.frameworks import conventions
 from service.language import msg
 from service.tree import Frozen, Layer, Term, Weight
 
@@ -18,6 +19,7 @@ KINDS = ("multi_head_attention", "grouped_query_attention")
 _PROJECTIONS = ("query", "key", "gate", "value", "output")
 _EXTRA = frozenset({"bias_k", "bias_v"})
 _JOINT = 3
+_MATRIX = 2
 
 
 class Projection(Frozen, frozen=True, kw_only=True):
@@ -38,7 +40,7 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
         return None
     return Recipe(
         sums=tuple(sums),
-        text=text(tuple(one.name for one in found), joint=bool(joint) and not found),
+        text=text(framework, tuple(one.name for one in found), joint=bool(joint) and not found),
         expert=expert(layer, framework, evaluate(sums), tuple(one.name for one in found)),
         reference=reference(layer, framework),
         claims=_claims(layer, framework, {one.name: one for one in found}),
@@ -52,8 +54,11 @@ def _projection(name: str, weights: list[Weight], framework: str) -> Projection 
     if not kernel or len(kernel) < 2:
         return None
     has_bias = any(weight.role.endswith("bias") for weight in held)
-    if framework == "torch":
-        bias: Sizes = kernel[:1]
+    layout = next(weight.layout for weight in held if weight.role.endswith("kernel"))
+    if len(kernel) == _MATRIX and layout in ("in-out", "out-in"):
+        bias: Sizes = kernel[1:] if layout == "in-out" else kernel[:1]
+    elif conventions(framework) == "torch":
+        bias = kernel[:1]
     else:
         bias = kernel[2:] if name == "output" else kernel[1:]
     return Projection(name=name, kernel=kernel, bias=bias if has_bias else None)
@@ -123,7 +128,7 @@ def _extra(layer: Layer) -> list[Sum]:
 
 def _claims(layer: Layer, framework: str, found: dict[str, Projection]) -> tuple[Claim, ...]:
     query, key, value = found.get("query"), found.get("key"), found.get("value")
-    if framework == "torch" or query is None or key is None or value is None or len(query.kernel) != 3:
+    if framework != "keras" or query is None or key is None or value is None or len(query.kernel) != 3:
         return ()
     bias: Claim = ("use_bias", query.bias is not None)
     if layer.kind == "grouped_query_attention":

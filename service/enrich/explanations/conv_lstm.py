@@ -45,7 +45,7 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
         ),
         expert=sentences(
             without_or_with_bias(framework, bias, evaluate(sums), _GATES * filters),
-            no_effect(("strides", "padding", "dilation_rate", "return_sequences", "stateful")),
+            no_effect(framework, keras=("strides", "padding", "dilation_rate", "return_sequences", "stateful")),
             msg("PyTorch has no such layer."),
         ),
         reference=reference(layer, framework),

@@ -22,6 +22,7 @@ KINDS = (
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "depthwise_conv1d", "depthwise_conv2d", "separable_conv1d", "separable_conv2d",
 )  # fmt: skip
+_GROUPS = ("groups", "group", "nGroups")
 _UNSHARED = frozenset({"LocallyConnected1D", "LocallyConnected2D"})
 _AXES = {
     1: (mark("size of the kernel along its length"),),
@@ -117,7 +118,7 @@ def _axis(letter: str, size: int, spatial: Iterator[tuple[str, str]]) -> Term:
 
 def _groups(layer: Layer, kernel: Kernel, bias: Sizes | None) -> int:
     """The recorded number of groups; of a transposed convolution without a record that which its bias tells."""
-    recorded = layer.config.get("groups", layer.config.get("group"))
+    recorded = next((layer.config[name] for name in _GROUPS if name in layer.config), None)
     if type(recorded) is int and recorded > 0:
         return recorded
     if _lists_one_group(layer) and bias and len(bias) == 1 and kernel.filters:

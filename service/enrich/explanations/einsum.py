@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from service.enrich.explanations.recipe import Recipe, Sum, evaluate, term
 from service.enrich.explanations.references import reference
+from service.enrich.explanations.remarks import without_or_with_bias
 from service.enrich.explanations.shapes import Sizes, by_role, figures, kernel_of, sizes
 from service.language import Message, msg, sentences
 from service.tree import Layer, Term
@@ -25,7 +28,7 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
     return Recipe(
         sums=sums,
         text=_text(shape, bias),
-        expert=_expert(evaluate(sums), bias),
+        expert=_expert(framework, evaluate(sums), bias),
         reference=reference(layer, framework),
     )
 
@@ -64,7 +67,14 @@ def _text(shape: Sizes, bias: Sizes | None) -> Message:
                "({bias}).", axes=figures(shape), bias=figures(bias) if bias else 1)  # fmt: skip
 
 
-def _expert(total: int, bias: Sizes | None) -> Message:
+def _expert(framework: str, total: int, bias: Sizes | None) -> Message:
+    if framework != "keras":
+        held = math.prod(bias or ())
+        return sentences(
+            msg("Axes that only the inputs have, such as batch and sequence, do not enter the count."),
+            without_or_with_bias(framework, True, total, held) if bias is not None else None,
+            msg("torch.nn.Linear with the axes flattened counts the same, and so does keras.layers.EinsumDense."),
+        )
     return sentences(
         msg(
             "The letters of the equation that only the inputs have, such as batch and sequence, do not enter the count."
@@ -77,7 +87,4 @@ def _expert(total: int, bias: Sizes | None) -> Message:
 
 
 def _without_bias(total: int, bias: Sizes) -> Message:
-    held = 1
-    for size in bias:
-        held *= size
-    return msg("Without bias (bias_axes=None) it would be {count}.", count=total - held)
+    return msg("Without bias (bias_axes=None) it would be {count}.", count=total - math.prod(bias))

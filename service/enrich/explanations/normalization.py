@@ -12,6 +12,7 @@ from service.enrich.explanations.recipe import Claim, Recipe, Sum, counted, eval
 from service.enrich.explanations.references import reference
 from service.enrich.explanations.remarks import no_effect, same_elsewhere
 from service.enrich.explanations.shapes import Sizes, figures, sizes
+from service.frameworks import OWN_RULES
 from service.language import Message, msg, msgn, sentences
 from service.tree import Layer, Weight
 
@@ -41,7 +42,7 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
     return Recipe(
         sums=sums,
         text=_unnamed_text(vectors, shape) if unnamed else _text(layer, vectors, shape, formula(sums)),
-        expert=_unnamed_expert(layer) if unnamed else _expert(layer, framework, shape, evaluate(sums)),
+        expert=_unnamed_expert(layer, framework) if unnamed else _expert(layer, framework, shape, evaluate(sums)),
         reference=reference(layer, framework),
         claims=() if unnamed else _claims(layer, framework, shape),
         certain=not unnamed,
@@ -88,7 +89,9 @@ def _unnamed_text(vectors: list[Weight], shape: Sizes) -> Message:
     )  # fmt: skip
 
 
-def _unnamed_expert(layer: Layer) -> Message:
+def _unnamed_expert(layer: Layer, framework: str) -> Message:
+    if framework != "keras":
+        return msg("The file does not tell which of them is the scale and which the offset.")
     if layer.kind == "batch_norm":
         return msg(
             "BatchNormalization has gamma and beta where scale and center are on, and always moving_mean and "
@@ -101,6 +104,8 @@ def _unnamed_expert(layer: Layer) -> Message:
 
 
 def _expert(layer: Layer, framework: str, shape: Sizes, total: int) -> Message:
+    if framework not in OWN_RULES:
+        return _neutral(layer, framework, shape)
     if layer.kind == "batch_norm":
         return _batch_keras(layer, shape, total) if framework == "keras" else _batch_torch(layer, shape)
     if layer.kind == "instance_norm":
@@ -110,6 +115,38 @@ def _expert(layer: Layer, framework: str, shape: Sizes, total: int) -> Message:
             msg("Keras writes it as GroupNormalization with groups=-1, which counts the same."),
         )  # fmt: skip
     return _others(layer, framework, shape)
+
+
+def _neutral(layer: Layer, framework: str, shape: Sizes) -> Message:
+    """Of models of neither framework."""
+    size = math.prod(shape)
+    if layer.kind == "batch_norm":
+        learned = sum(weight.count or 0 for weight in layer.weights if weight.role in _LEARNED)
+        return msg(
+            "Keras would count {all}: it adds the moving mean and variance as non-trainable weights. PyTorch would "
+            "count {learned} parameters and keep the statistics as buffers.",
+            all=learned + _VECTORS * size, learned=learned,
+        )  # fmt: skip
+    if layer.kind == "rms_norm":
+        return sentences(msg("It has no offset and tracks nothing: {size} values in all.", size=size),
+                         _same(layer.kind, framework))  # fmt: skip
+    return sentences(
+        msg("It normalises each example by itself, so nothing is tracked and there are no moving statistics."),
+        _same(layer.kind, framework),
+    )
+
+
+_CLASSES = {
+    "layer_norm": ("keras.layers.LayerNormalization", "torch.nn.LayerNorm"),
+    "group_norm": ("keras.layers.GroupNormalization", "torch.nn.GroupNorm"),
+    "instance_norm": ("keras.layers.GroupNormalization", "torch.nn.InstanceNorm2d"),
+    "rms_norm": ("keras.layers.RMSNormalization", "torch.nn.RMSNorm"),
+}
+
+
+def _same(kind: str, framework: str) -> Message:
+    keras, torch = _CLASSES[kind]
+    return same_elsewhere(framework, keras=keras, torch=torch)
 
 
 def _batch_keras(layer: Layer, shape: Sizes, total: int) -> Message:
@@ -123,7 +160,7 @@ def _batch_keras(layer: Layer, shape: Sizes, total: int) -> Message:
         msg("Keras counts all {total}, {tracked} of them as non-trainable; PyTorch would count {learned} parameters "
             "and keep {buffers} values as buffers: running_mean, running_var and num_batches_tracked.",
             total=total, tracked=total - learned, learned=learned, buffers=_VECTORS * size + 1),
-        no_effect(("momentum", "epsilon")),
+        no_effect("keras", keras=("momentum", "epsilon")),
     )  # fmt: skip
 
 
@@ -137,25 +174,18 @@ def _batch_torch(layer: Layer, shape: Sizes) -> Message:
         msg("Keras would count {count}: it adds the moving mean and variance as non-trainable weights, and has no "
             "num_batches_tracked.", count=learned + _VECTORS * size),
         None if tracked else msg("Keras has no BatchNormalization without moving statistics."),
-        no_effect(("momentum", "eps")),
+        no_effect("torch", torch=("momentum", "eps")),
     )  # fmt: skip
 
 
 def _others(layer: Layer, framework: str, shape: Sizes) -> Message:
     size = math.prod(shape)
     if layer.kind == "rms_norm":
-        counterpart = "torch.nn.RMSNorm" if framework == "keras" else "keras.layers.RMSNormalization"
         return sentences(
             msg("It has no offset and tracks nothing: {size} values in all.", size=size),
-            same_elsewhere(framework, counterpart),
-            no_effect(("epsilon",) if framework == "keras" else ("eps",)),
+            _same(layer.kind, framework),
+            no_effect(framework, keras=("epsilon",), torch=("eps",)),
         )
-    counterparts = {
-        ("layer_norm", "keras"): "torch.nn.LayerNorm",
-        ("layer_norm", "torch"): "keras.layers.LayerNormalization",
-        ("group_norm", "keras"): "torch.nn.GroupNorm",
-        ("group_norm", "torch"): "keras.layers.GroupNormalization",
-    }
     options = {
         ("layer_norm", "torch"): msg("elementwise_affine=False leaves out both, bias=False the bias; each has {size} "
                                      "values.", size=size),
@@ -165,12 +195,14 @@ def _others(layer: Layer, framework: str, shape: Sizes) -> Message:
     return sentences(
         options.get((layer.kind, framework), keras),
         msg("It normalises each example by itself, so nothing is tracked and there are no moving statistics."),
-        same_elsewhere(framework, counterparts.get((layer.kind, framework), "")),
-        no_effect(("groups",) if framework == "keras" else ("num_groups",)) if layer.kind == "group_norm" else None,
+        _same(layer.kind, framework),
+        no_effect(framework, keras=("groups",), torch=("num_groups",)) if layer.kind == "group_norm" else None,
     )
 
 
 def _claims(layer: Layer, framework: str, shape: Sizes) -> tuple[Claim, ...]:
+    if framework not in OWN_RULES:
+        return ()
     roles = {weight.role for weight in layer.weights}
     both = "scale" in roles and "offset" in roles
     if framework == "keras":

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from service.enrich.explanations.cells import GATES, Cell, cells_of
+from service.enrich.explanations.cell import GATES, Cell
+from service.enrich.explanations.cells import cells_of
 from service.enrich.explanations.recipe import Claim, Recipe, Sum, evaluate, listed, term
 from service.enrich.explanations.recurrent_words import expert, gates_named, text
 from service.enrich.explanations.references import reference
+from service.frameworks import OWN_RULES
 from service.language import Message, msg
 from service.tree import Layer, Term
 
@@ -59,13 +61,25 @@ def _folded_sums(group: list[Cell]) -> list[Sum]:
     state = term(
         "state", _of(where, carried, msg("values carried to the next step of {cell}", cell=where)), cell.carried
     )
-    products: list[tuple[Term, ...]] = [(inputs, unit), (state, unit), *[(unit,)] * cell.biases]
+    read = [(inputs, unit)] if cell.inputs else []
+    products: list[tuple[Term, ...]] = [*read, (state, unit), *[(unit,)] * cell.biases]
     gates = term("gates", gates_named(cell.gates), cell.gates)
     found = [Sum(outer=(*outer, gates), products=tuple(products))]
     if cell.projected:
         down = term("projection", msg("projected size (proj_size)"), cell.carried)
-        found.append(Sum(outer=outer, products=((down, unit),)))
-    return found
+        bias = ((down,),) if cell.projection_bias else ()
+        found.append(Sum(outer=outer, products=((down, unit), *bias)))
+    return found + _vectors(cell, outer, unit)
+
+
+def _vectors(cell: Cell, outer: tuple[Term, ...], unit: Term) -> list[Sum]:
+    """What some cells have one or a few vectors of."""
+    several = (
+        term("candidate biases", msg("biases of the candidate gate alone"), cell.candidate_biases),
+        term("peepholes", msg("gates that see the cell: input, forget and output"), cell.peepholes),
+        term("scales", msg("gates that are normalised, with a scale each"), cell.scales),
+    )
+    return [Sum(outer=outer, products=((each, unit),)) for each in several if each.value]
 
 
 def _of(where: str | None, alone: Message, named: Message) -> Message:
@@ -74,6 +88,8 @@ def _of(where: str | None, alone: Message, named: Message) -> Message:
 
 def _claims(layer: Layer, framework: str, cells: list[Cell]) -> tuple[Claim, ...]:
     first = cells[0]
+    if framework not in OWN_RULES:
+        return ()
     if layer.kind in ("rnn", "bidirectional", "rnn_cell") and framework == "keras":
         return ()
     if framework == "keras":

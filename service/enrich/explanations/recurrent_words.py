@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from service.enrich.explanations.cells import GATES, Cell
+from service.enrich.explanations.cell import GATES, Cell
 from service.enrich.explanations.recipe import listed
 from service.enrich.explanations.remarks import no_effect, without_or_with_bias
-from service.language import Message, msg, sentences
+from service.language import Message, msg, msgn, sentences
 from service.tree import Layer
 
 _NAMES = {1: "RNN", 3: "GRU", 4: "LSTM"}
@@ -44,18 +44,40 @@ def _group(group: list[Cell]) -> Message:
 
 
 def _sentence(cell: Cell) -> Message:
+    return sentences(_matrices(cell), _biases(cell), _projection(cell), _extras(cell))
+
+
+def _matrices(cell: Cell) -> Message:
+    if not cell.inputs:
+        return msgn(
+            "It has one set of weights from {state} values of the previous state to {units} units; another layer "
+            "multiplies the inputs.",
+            "There are {n} gates, each with weights from {state} values of the previous state to {units} units; "
+            "another layer multiplies the inputs.",
+            n=cell.gates, state=cell.carried, units=cell.units,
+        )  # fmt: skip
     if cell.gates == 1:
-        first = msg("The cell has weights from {inputs} inputs and from {state} values of the previous state to "
-                    "{units} units.", inputs=cell.inputs, state=cell.carried, units=cell.units)  # fmt: skip
-    elif cell.gates == GATES["gru"]:
-        first = msg("There are 3 gates (update, reset and candidate), each with weights from {inputs} inputs and from "
-                    "{state} values of the previous state to {units} units.",
-                    inputs=cell.inputs, state=cell.carried, units=cell.units)  # fmt: skip
-    else:
-        first = msg("There are 4 gates (input, forget, cell and output), each with weights from {inputs} inputs and "
-                    "from {state} values of the previous state to {units} units.",
-                    inputs=cell.inputs, state=cell.carried, units=cell.units)  # fmt: skip
-    return sentences(first, _biases(cell), _projection(cell))
+        return msg("The cell has weights from {inputs} inputs and from {state} values of the previous state to "
+                   "{units} units.", inputs=cell.inputs, state=cell.carried, units=cell.units)  # fmt: skip
+    if cell.gates == GATES["gru"]:
+        return msg("There are 3 gates (update, reset and candidate), each with weights from {inputs} inputs and from "
+                   "{state} values of the previous state to {units} units.",
+                   inputs=cell.inputs, state=cell.carried, units=cell.units)  # fmt: skip
+    return msg("There are 4 gates (input, forget, cell and output), each with weights from {inputs} inputs and "
+               "from {state} values of the previous state to {units} units.",
+               inputs=cell.inputs, state=cell.carried, units=cell.units)  # fmt: skip
+
+
+def _extras(cell: Cell) -> Message | None:
+    """What few cells have."""
+    found = (
+        msg("The candidate has one bias more for each unit.") if cell.candidate_biases else None,
+        msg("{n} gates see the cell through a weight of each unit (peepholes).", n=cell.peepholes)
+        if cell.peepholes
+        else None,
+        msg("{n} gates are normalised, with a scale for each unit.", n=cell.scales) if cell.scales else None,
+    )
+    return sentences(*found) if any(found) else None
 
 
 def _biases(cell: Cell) -> Message:
@@ -80,7 +102,18 @@ def expert(layer: Layer, framework: str, cells: list[Cell], total: int) -> Messa
     """What options do to a count of `total`, and what the other framework would count."""
     if framework == "keras":
         return _keras(cells, total)
-    return _torch(layer, cells, total)
+    return _torch(layer, cells, total) if framework == "torch" else _other(framework, cells, total)
+
+
+def _other(framework: str, cells: list[Cell], total: int) -> Message:
+    """Of formats that have neither's options."""
+    held = sum(cell.held_biases for cell in cells)
+    return sentences(
+        without_or_with_bias(framework, True, total, held) if held else None,
+        msg("PyTorch keeps two biases per gate; Keras keeps one, and two in a GRU with reset_after=True."),
+        msg("Neither Keras nor PyTorch has peepholes.") if any(cell.peepholes for cell in cells) else None,
+        msg("The number of time steps does not change the count."),
+    )
 
 
 def _width(cells: Iterable[Cell]) -> int:
@@ -139,8 +172,7 @@ def _torch(layer: Layer, cells: list[Cell], total: int) -> Message:
 
 def _no_effect(layer: Layer, cell: Cell) -> Message | None:
     options = () if layer.kind == "rnn_cell" else ("dropout", "batch_first")
-    options = (*options, "nonlinearity") if cell.gates == 1 else options
-    return no_effect(options) if options else None
+    return no_effect("torch", torch=(*options, "nonlinearity") if cell.gates == 1 else options)
 
 
 def _torch_biases(cell: Cell, held: bool, total: int, width: int) -> Message:

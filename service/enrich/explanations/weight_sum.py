@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.enrich.explanations.recipe import MAX_NAMES, Recipe, Sum, counted, term
 from service.enrich.explanations.shapes import sizes
+from service.frameworks import OWN_RULES
 from service.language import Message, msg, msgn
 from service.tree import Layer, Term, Weight, element_count
 
@@ -15,7 +16,7 @@ def sum_of_weights(layer: Layer, framework: str) -> Recipe:
     return Recipe(
         sums=(Sum(products=products),) if products else (),
         text=_text(layer, weights),
-        expert=_expert(layer),
+        expert=_expert(layer, framework),
     )
 
 
@@ -49,7 +50,10 @@ def _called(layer: Layer) -> Message | str:
     return layer.type or msg("This layer")
 
 
-def _expert(layer: Layer) -> Message:
+def _expert(layer: Layer, framework: str) -> Message:
+    if (layer.custom or layer.kind == "custom") and framework not in OWN_RULES:
+        return msg("{type} is none of the format's own layers: the file has its weights, but not the reason for their "
+                   "sizes.", type=_called(layer))  # fmt: skip
     if layer.custom or layer.kind == "custom":
         return msg("{type} is a class of neither framework: the file has its weights, but not the reason for their "
                    "sizes.", type=_called(layer))  # fmt: skip
