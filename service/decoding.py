@@ -1,13 +1,14 @@
 """Decodes models whose layers say the same over and over: equal JSON is decoded once and shared. Knows types only.
 
 A model of 100,000 layers repeats a few hundred explanations and quantities, each with sentences of several pieces;
-decoding them one by one takes ten times as long, and fills the memory with equal trees. Who only passes layers on checks
-them and leaves them the JSON that they are (`Layers`).
+decoding them one by one takes ten times as long, and fills the memory with equal trees. Who only passes layers on
+checks them and leaves them the JSON that they are (`Layers`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, overload
 
 import msgspec
@@ -18,6 +19,9 @@ from service.tree import Explanation, Layer, Report
 
 MAX_KNOWN = 10_000
 """Most pieces of JSON that are kept while one model is decoded."""
+
+CHECKED_AT_ONCE = 4096
+"""Layers whose pieces are held beside one another while they are checked."""
 
 IN_COST: dict[str, Any] = {
     "macs": Quantity,
@@ -55,6 +59,8 @@ LIGHT_LAYER = partly(
 
 outline = msgspec.json.Decoder(partly(Report, {"layers": msgspec.Raw}), dec_hook=from_data)
 """A report whose layers are left as the JSON that they are."""
+listing = msgspec.json.Decoder(partly(Report, {"layers": list[msgspec.Raw]}), dec_hook=from_data)
+"""A report whose layers are left as JSON, one by one."""
 light_layers: Any = msgspec.json.Decoder(list[LIGHT_LAYER], dec_hook=from_data)  # type: ignore[valid-type]
 _pieces = {name: msgspec.json.Decoder(kind, dec_hook=from_data) for name, kind in {**IN_COST, **IN_LAYER}.items()}
 _NAMES = Layer.__struct_fields__
@@ -114,27 +120,26 @@ class Layers(Sequence[Layer]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and self._decoded() == tuple(other)
 
-    def __hash__(self) -> int:
-        return hash(self._decoded())
+    __hash__ = None  # type: ignore[assignment]  # neither has a tuple of layers one: their settings are dictionaries
 
 
 def _check(raw: msgspec.Raw) -> None:
     """Decode everything once: each distinct piece of JSON that has sentences, and all else."""
+    layers: list[Any] = light_layers.decode(raw)
     known: dict[str, set[bytes]] = {name: set() for name in _pieces}
-    for light in light_layers.decode(raw):
-        for name in IN_LAYER:
-            _check_piece(name, getattr(light, name), known[name])
-        if light.cost is not None:
-            for name in IN_COST:
-                _check_piece(name, getattr(light.cost, name), known[name])
+    for start in range(0, len(layers), CHECKED_AT_ONCE):
+        some = layers[start : start + CHECKED_AT_ONCE]
+        costs = [layer.cost for layer in some if layer.cost is not None]
+        for holders, names in ((some, IN_LAYER), (costs, IN_COST)):
+            for name in names:
+                _check_pieces(name, set(map(bytes, map(attrgetter(name), holders))) - known[name], known[name])
 
 
-def _check_piece(name: str, raw: msgspec.Raw, known: set[bytes]) -> None:
-    text = bytes(raw)
-    if text not in known:
-        decode_piece(name, raw)
-        if len(known) < MAX_KNOWN:
-            known.add(text)
+def _check_pieces(name: str, texts: set[bytes], known: set[bytes]) -> None:
+    for text in texts:
+        _pieces[name].decode(text)
+    if len(known) < MAX_KNOWN:
+        known |= texts
 
 
 def once(make: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

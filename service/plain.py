@@ -20,6 +20,8 @@ MAX_INTEGER_BITS = 256
 
 def text(value: str, limit: int = MAX_TEXT) -> str:
     """`value` without lone surrogates, cut to `limit` characters with a mark that says how much is missing."""
+    if len(value) <= limit and value.isascii():
+        return value  # nearly every name; asked for each of a hundred thousand
     if len(value) > limit:
         value = f"{value[:limit]}… ({len(value) - limit} more characters)"
     return value.encode("utf-8", errors="replace").decode("utf-8")

@@ -45,7 +45,7 @@ from service.views.diagram.svg import svg
 LAYERS_AT_ONCE = 64
 _PATH = b'{"path":"'
 _NOTES = b',"notes":'
-_NO_NOTES = b"[]}"
+_NO_NOTES = b',"notes":[]}'
 _SENTENCE = b'{"id":'
 """How a stored layer begins, what stands before its notes, which are its last field, and how a sentence begins."""
 LARGE = 1 << 20
@@ -251,8 +251,8 @@ def _ruled(report: Any, rules: Rules | None) -> Any:
 
 def _stored(stored: StoredReport, options: Options) -> Iterator[bytes]:
     """The stored report's JSON in pieces."""
-    outline: Any = _ruled(_decoded(decoding.outline, reports.text(stored)), options.rules)
-    texts = _decoded(_texts, outline.layers)
+    outline: Any = _ruled(_decoded(decoding.listing, reports.text(stored)), options.rules)
+    texts = outline.layers
     told = _Told(encoder(options.language), written_now=outline.schema_version == SCHEMA_VERSION)
     parts = (told.stored(texts[start : start + LAYERS_AT_ONCE]) for start in range(0, len(texts), LAYERS_AT_ONCE))
     return _pieces(outline, parts, encoder(options.language))
@@ -289,6 +289,7 @@ class _Told:
         self._said = said
         self._written_now = written_now
         self._told = decoding.once(self._tell)
+        self._endings: dict[bytes, bytes] = {}
 
     def layers(self, layers: Sequence[Any]) -> bytes:
         """JSON of layers, whose sentences may still be JSON."""
@@ -297,17 +298,23 @@ class _Told:
     def stored(self, texts: Sequence[msgspec.Raw]) -> bytes:
         """JSON of layers from their stored JSON: as it is but for their notes, where nothing else has sentences."""
         parts: list[bytes] = []
-        for raw in texts:
-            before, place, notes = bytes(raw).rpartition(_NOTES)
-            if not (self._written_now and before.startswith(_PATH)) or _SENTENCE in before:
+        for text in map(bytes, texts):
+            at = text.rfind(_NOTES) if self._written_now else -1
+            if at < 0 or not text.startswith(_PATH) or text.find(_SENTENCE, 0, at) >= 0:
                 return self.layers(_decoded(decoding.light_layers, b"[" + b",".join(texts) + b"]"))
-            # what stands between the last `,"notes":` and the brace that closes the layer is its notes: within a text
-            # every quotation mark has a backslash before it, and whatever is a value by itself is not cut off inside
-            parts += (before, place, notes if notes == _NO_NOTES else self._notes(notes[:-1]) + b"}")
-        return b",".join(map(b"".join, zip(*[iter(parts)] * 3, strict=True)))
+            # In a text a quotation mark has a backslash before it, so that `,"notes":` is a key; and what stands
+            # between it and the brace that ends the layer is a value by itself, so that it is the layer's own.
+            parts.append(text if text.endswith(_NO_NOTES) else text[:at] + self._ending(text[at:]))
+        return b",".join(parts)
 
-    def _notes(self, text: bytes) -> bytes:
-        return bytes(self._told("notes", msgspec.Raw(text)))
+    def _ending(self, text: bytes) -> bytes:
+        """The end of a layer, from its notes on, with these in a language."""
+        known = self._endings.get(text)
+        if known is None:
+            known = _NOTES + bytes(self._told("notes", msgspec.Raw(text[len(_NOTES) : -1]))) + b"}"
+            if len(self._endings) < decoding.MAX_KNOWN:
+                self._endings[text] = known
+        return known
 
     def _layer(self, layer: Any) -> Any:
         """The layer with everything that has sentences as JSON in a language."""

@@ -1,7 +1,7 @@
 """Bytes kept small: Zstandard, and the gzip of older stores; knows no report.
 
-A report of 100,000 layers is 100 MB that shrink eighty-fold; gzip takes six times as long for it as Zstandard, and three
-times as long to give it back.
+A report of 100,000 layers is 100 MB that shrink eighty-fold; gzip takes five times as long for it as Zstandard, and
+three times as long to give it back.
 """
 
 from __future__ import annotations

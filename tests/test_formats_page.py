@@ -25,11 +25,13 @@ def test_the_page_is_up_to_date() -> None:
     assert (DOCS / "formats.md").read_text(encoding="utf-8") == maker().page()
 
 
-def test_every_format_has_real_files() -> None:
-    """At least one that nobody here made, but for the forms that no package was found to ship."""
-    real = maker().real_files()
-    none_found = {one.id for one in formats()} - real.keys()
-    assert none_found <= NONE_SHIPPED
+NONE_SHIPPED = frozenset(
+    "executorch executorch_data flax_msgpack hf_adapter hf_config keras_json keras_v3 layer_list orbax "
+    "torch_export torch_pickle torch_shards torch_tar".split()
+)
+"""Forms that no package was found to ship: held against their own libraries only, on files that those wrote."""
 
 
-NONE_SHIPPED = frozenset[str]()
+def test_every_other_format_has_real_files() -> None:
+    """At least one that nobody here made; and what is found to be shipped leaves the list."""
+    assert {one.id for one in formats()} - maker().real_files().keys() == NONE_SHIPPED

@@ -12,9 +12,10 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from service.catalog.learning import free_role, learning
 from service.language import msg
 from service.parsers.coreml_weights import WeightParams
-from service.tree import Group, Location, Shape, Source, Weight
+from service.tree import Location, Shape, Weight
 
 
 class Expected(NamedTuple):
@@ -122,7 +123,8 @@ def _bias(config: dict[str, Any]) -> Iterator[Expected]:
 
 
 def _constant(config: dict[str, Any]) -> Iterator[Expected]:
-    yield Expected((2,), "data", "constant", _sizes(config, "shape"))
+    shape = _sizes(config, "shape")
+    yield Expected((2,), "data", free_role("float32", shape), shape)
 
 
 def _activation(_config: dict[str, Any]) -> Iterator[Expected]:
@@ -174,9 +176,6 @@ _MAKERS = {
     "uniDirectionalLSTM": _lstm,
 }  # fmt: skip
 
-_STATISTICS = frozenset({"moving_mean", "moving_variance", "mean", "variance"})
-
-
 class Training(NamedTuple):
     """What the file says of training: whether the model, and the layer in it, may be updated on the device."""
 
@@ -184,21 +183,12 @@ class Training(NamedTuple):
     layer: bool
 
 
-def learning(role: str, *, updatable: bool | None) -> tuple[Group, bool | None, Source]:
-    """Group, trainable and why: by role for statistics, as recorded in an updatable model, else unknown."""
-    if role in _STATISTICS:
-        return "statistic", False, "rule"
-    if updatable is None:
-        return "unknown", None, "unknown"
-    return ("trainable", True, "recorded") if updatable else ("frozen", False, "recorded")
-
-
 def weights_of(what: Expected, stored: WeightParams, training: Training, member: str | None) -> tuple[Weight, ...]:
     """The array as a weight, and the scales, offsets or table that turn quantised values back."""
     shape = what.shape if what.shape is not None else (stored.count,)
     count = math.prod(size for size in shape if size is not None) if None not in shape else None
     updatable = training.layer and stored.updatable if training.model else None
-    group, trainable, source = learning(what.role, updatable=updatable)
+    group, trainable, source = learning(what.role, stored.dtype, updatable, logical="float32")
     own = Weight(
         name=what.name, role=what.role, shape=shape, dtype=stored.dtype, count=count,
         stored_count=stored.bytes if stored.count is None else None, bytes=stored.bytes, layout=what.layout,

@@ -81,10 +81,12 @@ class Building:
 
 def check_shape(shape: Sequence[int | None] | None, limits: Limits) -> None:
     """MalformedFile for a size below nothing; LimitExceeded for one, or a number of elements, beyond any model's."""
-    known = [size for size in shape or () if size is not None]
-    if any(size < 0 for size in known):
+    if not shape:
+        return
+    known = [size for size in shape if size is not None] or [0]
+    if min(known) < 0:
         raise MalformedFile(msg("A tensor's size along one axis is negative."))
-    if any(size > limits.dimension for size in known):
+    if max(known) > limits.dimension:
         raise LimitExceeded("dimension", limits.dimension, msg("A tensor's size along one axis is beyond 64 bits."))
     if len(known) > MAX_AXES or math.prod(known) > limits.elements:
         raise LimitExceeded("elements", limits.elements, msg("One weight has more elements than any model."))

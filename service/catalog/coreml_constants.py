@@ -5,21 +5,22 @@ Knows values and blob storage; must not know which operation uses a constant.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TypeVar
 
-from service.catalog.coreml_arrays import beside, learning
+from service.catalog.coreml_arrays import beside
 from service.catalog.coreml_building import Building, check_shape
 from service.catalog.integrity import Extent, check_extents, listed, wrong_size
+from service.catalog.learning import learning
 from service.errors import InputError
 from service.language import msg
 from service.parsers import coreml_blobs
 from service.parsers.coreml_mil import Type, Value, place
 from service.plain import text
 from service.source import Source
-from service.tree import Finding, Location, Weight
+from service.tree import Finding, Location, Weight, element_count
 
 File = tuple[str | None, Source]
 Opener = Callable[[str], File | None]
@@ -71,8 +72,8 @@ class Stored:
         owner = self.owners.setdefault((constant.identity, None), full)
         shape = constant.type.shape
         check_shape(shape, self.building.limits)
-        group, trainable, source = learning(role, updatable=None)
         dtype, length, location = self._place(constant.value, full, fresh=owner == full)
+        group, trainable, source = learning(role, dtype, logical=constant.type.dtype)
         count = _count(constant.type)
         stored = _count(constant.value.type)
         yield Weight(
@@ -162,6 +163,7 @@ def _blob(member: str | None, source: Source, offset: int) -> coreml_blobs.Blob:
     return _within(member, lambda: coreml_blobs.blob(source, offset))
 
 
+@cache
 def bits_of(dtype: str | None) -> int | None:
     """Bits of one element; None where its size is not fixed or not known."""
     digits = (dtype or "").split("_")[0].lstrip("bfloatuin")
@@ -174,9 +176,7 @@ def _bytes(kind: Type) -> int | None:
 
 
 def _count(kind: Type) -> int | None:
-    if kind.shape is None:
-        return None
-    return math.prod(size for size in kind.shape if size is not None) if None not in kind.shape else None
+    return element_count(kind.shape)
 
 
 def _is_packed(dtype: str | None) -> bool:

@@ -21,10 +21,10 @@ from service.catalog.coreml_program import add_program
 from service.catalog.integrity import listed
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
-from service.parsers.protobuf import BYTES, VARINT, Blocks, Field, fields, message
+from service.parsers.protobuf import BYTES, VARINT, Blocks, Field, Memory, fields, message
 from service.parsers.protobuf_message import Held, grouped, integers, number, payload, payloads, string
 from service.plain import output_tags, text
-from service.source import BytesSource, Source
+from service.source import Source
 from service.tree import Finding, Layer, Model, ModelInfo, Shape
 
 TYPES = {
@@ -86,14 +86,14 @@ def describe_model(source: Source, member: str | None, info: ModelInfo, open_fil
     Raises:
         InputError: What cannot be read.
     """
-    blocks = Blocks(source)
-    held, which = _top(blocks, Field(0, BYTES, 0, 0, source.size))
+    kept: Source = Blocks(source)
+    held, which = _top(kept, Field(0, BYTES, 0, 0, source.size))
     if which == _PROGRAM and source.size <= _WHOLE:
-        blocks = Blocks(BytesSource(source.read_at(0, source.size), source.meter))
-    building = Building(blocks, member, source.meter.limits)
+        kept = Memory(source)
+    building = Building(kept, member, source.meter.limits)
     reading = _Reading(building, Stored(building, open_file))
     _add_model(reading, held, which, None, 0)
-    described = _described(blocks, held)
+    described = _described(kept, held)
     notes = [*building.notes, *_missing(building)]
     return Model(
         info=msgspec.structs.replace(

@@ -18,12 +18,12 @@ from service.catalog.coreml_arrays import (
     directions,
     expected,
     expected_bytes,
-    learning,
     weights_of,
 )
 from service.catalog.coreml_building import MAX_AXES, MAX_FIELDS, MAX_TEXT, Building, check_shape
 from service.catalog.coreml_layers import ACTIVATIONS, LAYERS, LayerType, Setting
 from service.catalog.integrity import wrong_size
+from service.catalog.learning import learning
 from service.errors import LimitExceeded
 from service.language import msg
 from service.parsers.coreml_weights import weight_params
@@ -130,8 +130,6 @@ def _kind(kind: LayerType, config: dict[str, Any]) -> str:
         return "instance_norm"
     if kind.name == "activation" and config.get("function") == "PReLU":
         return "prelu"
-    if kind.kind == "embedding" and config.get("hasBias"):
-        return "operation"  # a table that adds a bias to every row is no plain embedding, and its count another
     return "global_pool" if config.get("globalPooling") else kind.kind
 
 
@@ -283,7 +281,7 @@ _SCALER = {10: "channelScale", 20: "blueBias", 21: "greenBias", 22: "redBias", 3
 def _mean_image(network: Network, field: Field) -> Iterator[Weight]:
     stored = weight_params(network.building.source, field)
     if stored is not None:
-        group, trainable, source = learning("mean", updatable=None)
+        group, trainable, source = learning("mean", stored.dtype)
         yield Weight(
             name="meanImage", role="mean", shape=(stored.count,), dtype=stored.dtype, count=stored.count,
             bytes=stored.bytes, group=group, trainable=trainable, trainable_source=source,

@@ -14,6 +14,7 @@ from service.catalog.coreml_arrays import NO_TRAINING
 from service.catalog.coreml_building import Building
 from service.catalog.coreml_constants import Constant, Stored
 from service.catalog.coreml_operations import COMPRESSED, DATA, ROLES, kernel_layout, kind_of
+from service.catalog.learning import free_role
 from service.errors import LimitExceeded
 from service.language import msg
 from service.parsers.coreml_mil import Function, Operation, Type, Value, block, functions, literal, operations
@@ -94,9 +95,13 @@ def _take_constant(scope: Scope, one: Operation) -> None:
 
 
 def _take_compressed(scope: Scope, one: Operation) -> None:
-    """A constant that is computed from its codes when the model is loaded."""
+    """A constant that is computed from its codes when the model is loaded.
+
+    What makes a sparse one gives its mask first, as it got it, and then the values: both go into the operation that
+    makes a dense one of them, which brings the mask to the weight.
+    """
     roles = COMPRESSED[one.type]
-    name, kind = one.outputs[0] if one.outputs else ("", Type())
+    name, kind = one.outputs[-1] if one.outputs else ("", Type())
     main: Constant | None = None
     extras: list[tuple[str, str, Value]] = []
     for operand, role in roles.items():
@@ -106,6 +111,8 @@ def _take_compressed(scope: Scope, one: Operation) -> None:
         if role == "":
             main = found
             extras.extend(found.extras)
+        elif role == "mask" and len(one.outputs) > 1:
+            scope.constants[one.outputs[0][0]] = found
         else:
             extras.append((operand, role, found.value))
     if main is not None:
@@ -134,7 +141,7 @@ def _add_operation(scope: Scope, one: Operation, parent: str | None, depth: int)
         Layer(
             path=path, name=text(_name(scope, one)), parent=parent, type=text(one.type), kind=kind,
             custom=one.type.startswith("custom_"), config=config, inputs=tuple(before),
-            output_shapes=_shapes(one.outputs), weights=building.checked(_told(weights, kind, config)),
+            output_shapes=_shapes(one.outputs), weights=tuple(_told(weights, kind, config)),
         )
     )  # fmt: skip
     _judge(scope, one, path)
@@ -207,7 +214,11 @@ def _role(operation: str, operand: str, constant: Constant) -> str:
         return "kernel"
     if operation == "gather" and operand == "x" and rank == 2:
         return "embedding"
-    return "constant"
+    return free_role(constant.type.dtype, constant.type.shape, _FREE.get(operation, "parameter"))
+
+
+_FREE = {"add": "bias", "sub": "bias", "mul": "scale"}
+"""What an array of real numbers is most often to an operation that gives its operands no roles."""
 
 
 def _told(weights: list[Weight], kind: str, config: dict[str, Any]) -> list[Weight]:

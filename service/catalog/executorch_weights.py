@@ -51,6 +51,8 @@ class Weights:
         )
         self.missing: dict[str, None] = {}
         """Names of data that is in none of the files."""
+        self.cut = False
+        """Whether the file ends before the data of a weight does."""
         self.findings: list[Finding] = []
 
     def is_constant(self, value: Any) -> bool:
@@ -101,12 +103,14 @@ class Weights:
         end = placed.place.offset + size
         inside = end <= self._size or placed.member != self._member
         if size > placed.place.length or not inside:
-            self._past(full, placed.place, size)
+            self.cut = self.cut or not inside
+            self._past(full, placed.place, size, inside=inside)
             return None
         shift = self._start if placed.member == self._member else 0
         return Location(member=placed.member, offset=placed.place.offset + shift, length=size, strides=_strides(tensor))
 
-    def _past(self, full: str, place: Span, size: int) -> None:
+    def _past(self, full: str, place: Span, size: int, *, inside: bool) -> None:
+        length = place.length if inside else max(min(place.length, self._size - place.offset), 0)
         if len(self.findings) < MAX_LISTED:
             self.findings.append(
                 Finding(
@@ -115,7 +119,7 @@ class Weights:
                     path=text(full),
                     what=msg(
                         "{name} needs {size} bytes from byte {begin} on, but there are only {length}.",
-                        name=text(full, 200), size=size, begin=place.offset, length=place.length,
+                        name=text(full, 200), size=size, begin=place.offset, length=length,
                     ),
                 )
             )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.catalog.named_weights import group_of
+from service.catalog.learning import learning
 from service.catalog.ncnn_bin import Placed, Placing
 from service.catalog.ncnn_types import PARAMETERS, is_known, kind_of
 from service.catalog.ncnn_weights import Array, arrays_of
@@ -151,7 +151,7 @@ def _weights(array: Array, placed: Placed | None, path: str, member: str | None)
     dtype = placed.dtype if placed is not None else None if array.flagged else "float32"
     if placed is not None and placed.table is not None:
         yield _codebook(array, placed.table, path, member)
-    group, trainable, why = group_of(array.role, dtype or "float32")
+    group, trainable, why = learning(array.role, dtype or "float32")
     yield Weight(
         name=array.name,
         role=array.role,

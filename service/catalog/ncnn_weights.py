@@ -70,7 +70,8 @@ class _Params:
         if not isinstance(value, int) or not -_LARGEST <= value <= _LARGEST:
             raise MalformedFile(
                 msg("Parameter {number} of the layer {name} is no whole number.", number=number,
-                    name=text(self._entry.name, 80))
+                    name=text(self._entry.name, 80)),
+                pointer=f"{text(self._entry.name, 80)}/{number}",
             )  # fmt: skip
         return value
 
@@ -84,7 +85,8 @@ class _Params:
         if value < 0:
             raise MalformedFile(
                 msg("Parameter {number} of the layer {name} is a negative size.", number=number,
-                    name=text(self._entry.name, 80))
+                    name=text(self._entry.name, 80)),
+                pointer=f"{text(self._entry.name, 80)}/{number}",
             )  # fmt: skip
         return value
 

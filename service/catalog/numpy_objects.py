@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,7 +30,7 @@ from service.catalog.torch_values import (
 from service.errors import LimitExceeded
 from service.language import Message, msg
 from service.parsers.pickle_joblib import Raw
-from service.parsers.pickle_types import Blob, Global, Instance
+from service.parsers.pickle_types import Blob, Global, Instance, extent
 from service.plain import json_value, text
 from service.tree import Layer, Location, element_count
 
@@ -76,6 +77,7 @@ class Found:
         strings: Byte strings that may be models themselves, and other large ones.
         notes: What was not followed.
         pickle: Something of its own for each pickle: two places in one are the same array, in two they are not.
+        begins: As `Trace.begins`.
         listed, repeats: The arrays that were listed, and how often one of them occurred again.
     """
 
@@ -84,6 +86,7 @@ class Found:
     strings: list[Bytes] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
     pickle: object = field(default_factory=object)
+    begins: Mapping[int, int] = field(default_factory=dict)
     listed: set[Hashable] = field(default_factory=set)
     repeats: int = 0
 
@@ -92,7 +95,9 @@ Place = Callable[[int, int], Location | None]
 """Offset and length in the pickle -> where that is; None where it cannot be told."""
 
 
-def arrays_in(root: Any, place: Place, most: int, prefix: str = "") -> Found:
+def arrays_in(
+    root: Any, place: Place, most: int, prefix: str = "", begins: Mapping[int, int] = MappingProxyType({})
+) -> Found:
     """All arrays in an object, in the order in which they were stored.
 
     Args:
@@ -100,12 +105,13 @@ def arrays_in(root: Any, place: Place, most: int, prefix: str = "") -> Found:
         place: Where bytes of the pickle lie in the upload.
         most: How many arrays may be described.
         prefix: Put before each way.
+        begins: As `Trace.begins`.
 
     Raises:
         MalformedFile: An array's description cannot be.
         LimitExceeded: More arrays than `most`.
     """
-    found = Found()
+    found = Found(begins=begins)
     pending: list[tuple[str, Any, int]] = [(prefix, root, 0)]
     seen: set[int] = set()
     deep = False
@@ -157,7 +163,7 @@ def _take(found: Found, path: str, value: Any, place: Place) -> bool:
     identity = (found.pickle, value.offset)
     if found.repeats > _MAX_REPEATS and identity in found.listed:
         return True
-    stored = _array(path or "array", value, place)
+    stored = _array(path or "array", value, place, found.begins)
     if stored is not None:
         stored = msgspec.structs.replace(stored, identity=identity)
     if stored is None and is_tensor(value) and value.path not in _ARRAYS:
@@ -195,7 +201,7 @@ def _take_bytes(found: Found, path: str, value: bytes | Blob) -> None:
         found.strings.append(item)
 
 
-def _array(path: str, value: Instance, place: Place) -> Stored | None:
+def _array(path: str, value: Instance, place: Place, begins: Mapping[int, int]) -> Stored | None:
     """The array that a stand-in is, in any of the ways in which NumPy and joblib pickle it."""
     if isinstance(value.state, Raw):
         raw = value.state
@@ -216,8 +222,7 @@ def _array(path: str, value: Instance, place: Place) -> Stored | None:
             return None
         data, order = state[4], state[3] is True
         shape, element = sizes_or_none(state[1]), pickled_element(state[2])
-    at = (data.offset, data.length) if isinstance(data, Blob) and not data.is_text else None
-    return _stored(path, _Layout(shape, element, order, at), place)
+    return _stored(path, _Layout(shape, element, order, extent(data, begins)), place)
 
 
 class _Layout(NamedTuple):

@@ -93,7 +93,7 @@ def open_pickle(source: Source, start: int, limits: Limits, *, member: str | Non
     def place(offset: int, length: int) -> Location | None:
         return Location(member=member, offset=offset, length=length) if located else None
 
-    made.found = arrays_in(trace.value, place, limits.weights, prefix)
+    made.found = arrays_in(trace.value, place, limits.weights, prefix, trace.begins)
     _note_old(made, trace)
     _open_strings(made, source, limits)
     return made

@@ -241,8 +241,10 @@ _FORMS = {
 
 
 def _is_plain(kind: int) -> bool:
-    """Whether raw data of a type is one element after the other in whole bytes."""
-    return kind in TYPES and TYPES[kind].bits % 8 == 0 and TYPES[kind].bits > 0
+    """Whether raw data of a type is one element after the other in whole bytes, or two whole numbers in each."""
+    if kind not in TYPES:
+        return False
+    return TYPES[kind].name in ("int4", "uint4") or (TYPES[kind].bits % 8 == 0 and TYPES[kind].bits > 0)
 
 
 def _sizes(dims: tuple[int, ...], offset: int | None) -> tuple[int, ...]:

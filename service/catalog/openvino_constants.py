@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from service.catalog.openvino_graph import Graph, Op
 from service.catalog.openvino_ops import RANGES, dtype_of
@@ -139,8 +140,16 @@ def _shape(start: Op, end: Op, reordered: bool) -> Shape:
 def shape_of(op: Op) -> Shape:
     """Sizes of a Const: those of its `shape`, which its output port repeats."""
     written = op.data.get("shape")
-    if written is not None:
-        sizes = [size.strip() for size in written.split(",")] if written.strip() else []
-        if all(size.isascii() and size.isdigit() and len(size) < 20 for size in sizes) and len(sizes) <= 64:
-            return tuple(int(size) for size in sizes)
+    found = _sizes(written) if written is not None else None
+    if found is not None:
+        return found
     return op.outputs[0].dims if op.outputs else ()
+
+
+@lru_cache(maxsize=4096)
+def _sizes(written: str) -> tuple[int, ...] | None:
+    """The sizes as numbers; None where they are none. A model has many constants of few shapes."""
+    sizes = [size.strip() for size in written.split(",")] if written.strip() else []
+    if all(size.isascii() and size.isdigit() and len(size) < 20 for size in sizes) and len(sizes) <= 64:
+        return tuple(int(size) for size in sizes)
+    return None

@@ -6,6 +6,7 @@ Versions 10 and 11 (`<data offset size element_type shape>` of a Const) and 2 to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +22,12 @@ MAX_RANK = 64
 _BODIES = frozenset({"body", "then_body", "else_body"})
 _OLD_BLOBS = frozenset({"weights", "biases"})
 _INFORMATION = frozenset({"rt_info", "meta_data"})
-_SKIPPED = frozenset({"input"})
-"""What comes into an operation is what goes out of the one before: half of the document need not be looked at."""
+_SKIPPED = frozenset({"input", "output", "edges"})
+"""What comes into an operation is what goes out of the one before, so half of the document need not be looked at; what
+goes out is the same for many; and edges are nearly always written in one way."""
+_EDGE = r'\s*+<edge from-layer="(\d{1,19})" from-port="(\d{1,19})" to-layer="(\d{1,19})" to-port="(\d{1,19})"\s*+/>'
+_EDGES = re.compile(rf"(?:{_EDGE})*+\s*+", re.ASCII)
+_ONE_EDGE = re.compile(_EDGE, re.ASCII)
 _MAX_FACTS = 200
 _DIGITS = 19
 
@@ -84,15 +89,15 @@ class Document:
 class _State:
     """Where in the document the reading stands."""
 
+    content: str
     member: str | None
     limits: Limits
+    known: dict[str, list[Port]] = field(default_factory=dict)
+    """Outputs by how they are written."""
     facts: dict[str, Any] = field(default_factory=dict)
     graphs: list[Graph] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)
     path: list[str] = field(default_factory=list)
-    ports: list[Port] | None = None
-    dims: list[int | None] = field(default_factory=list)
-    port: tuple[int, str | None] = (0, None)
     made: int = 0
     all: list[Graph] = field(default_factory=list)
 
@@ -121,7 +126,7 @@ def read_document(content: str, limits: Limits, member: str | None = None) -> Do
             msg("This OpenVINO IR is of version {version}; 2 to 7, 10 and 11 are read.", version=text(version, 20)),
             member=member,
         )
-    state = _State(member, limits)
+    state = _State(content, member, limits)
     state.add(Graph())
     if root.kind == OPEN:
         _walk(found, state)
@@ -137,22 +142,14 @@ def _walk(found: Iterator[Tag], state: _State) -> None:
         if tag.kind == CLOSE:
             _close(state, name)
             continue
-        if name == "dim":
-            state.dims.append(_dim(tag, state))
-        elif name == "port":
-            state.dims = []
-            state.port = _port_head(tag, state)
-            if tag.kind != OPEN:
-                _end_port(state)
-        else:
-            handler = _HANDLERS.get(name)
-            if state.path[-1:] == ["blobs"] or (name in _OLD_BLOBS and state.path[-1:] == ["layer"]):
-                _blob(tag, state)
-            elif handler is not None:
-                handler(tag, state)
-            elif name in _INFORMATION and tag.kind == OPEN and not state.ops:
-                _information(found, state)
-                continue
+        handler = _HANDLERS.get(name)
+        if state.path[-1:] == ["blobs"] or (name in _OLD_BLOBS and state.path[-1:] == ["layer"]):
+            _blob(tag, state)
+        elif handler is not None:
+            handler(tag, state)
+        elif name in _INFORMATION and tag.kind == OPEN and not state.ops:
+            _information(found, state)
+            continue
         if tag.kind == OPEN:
             state.path.append(name)
 
@@ -160,11 +157,7 @@ def _walk(found: Iterator[Tag], state: _State) -> None:
 def _close(state: _State, name: str) -> None:
     if state.path:
         state.path.pop()
-    if name == "port":
-        _end_port(state)
-    elif name == "output":
-        state.ports = None
-    elif name == "layer" and state.ops and state.path[-1:] == ["layers"]:
+    if name == "layer" and state.ops and state.path[-1:] == ["layers"]:
         state.ops.pop()
     elif name in _BODIES and len(state.graphs) > 1:
         state.graphs.pop()
@@ -199,18 +192,49 @@ def _data(tag: Tag, state: _State) -> None:
 
 
 def _ports(tag: Tag, state: _State) -> None:
-    if state.ops and tag.kind == OPEN and state.path[-1:] == ["layer"]:
-        state.ports = state.ops[-1].outputs
+    """The outputs of the layer that is open; those of a `port_map` lie deeper."""
+    if state.ops and state.path[-1:] == ["layer"] and tag.text:
+        found = state.known.get(tag.text)
+        if found is None:
+            found = state.known[tag.text] = _read_ports(tag, state)
+        state.ops[-1].outputs = found
 
 
-def _edge(tag: Tag, state: _State) -> None:
-    """`from-layer`/`to-layer`, in the graph that is open; edges of a `port_map` have other attributes."""
-    given = attributes(tag, state.member)
-    if state.path[-1:] != ["edges"]:
+def _read_ports(output: Tag, state: _State) -> list[Port]:
+    found: list[Port] = []
+    dims: list[int | None] = []
+    head: tuple[int, str | None] | None = None
+    for tag in _inside(output, state):
+        if tag.kind != CLOSE and tag.name == "dim":
+            dims.append(_dim(tag, dims, state))
+        elif tag.name == "port":
+            head = _port_head(tag, state) if tag.kind != CLOSE else head
+            if tag.kind == OPEN:
+                dims = []
+            elif head is not None:
+                found.append(Port(*head, tuple(dims)))
+                dims = []
+    return found
+
+
+def _inside(tag: Tag, state: _State) -> Iterator[Tag]:
+    """The tags of an element that came as a leaf, itself the first."""
+    return tags(state.content, max_depth=state.limits.json_depth, member=state.member, begin=tag.at)
+
+
+def _edges(tag: Tag, state: _State) -> None:
+    """`from-layer`/`to-layer`, in the graph that is open."""
+    edges = state.graphs[-1].edges
+    if _EDGES.fullmatch(tag.text) is not None:
+        for source, port, target, into in _ONE_EDGE.findall(tag.text):
+            edges[int(target), int(into)] = (int(source), int(port))
         return
     keys = ("from-layer", "from-port", "to-layer", "to-port")
-    source, port, target, into = (_number(given.get(key), tag, state) for key in keys)
-    state.graphs[-1].edges[target, into] = (source, port)
+    for one in _inside(tag, state):
+        if one.name == "edge" and one.kind != CLOSE:
+            given = attributes(one, state.member)
+            source, port, target, into = (_number(given.get(key), one, state) for key in keys)
+            edges[target, into] = (source, port)
 
 
 def _body(tag: Tag, state: _State) -> None:
@@ -268,18 +292,11 @@ def _port_head(tag: Tag, state: _State) -> tuple[int, str | None]:
     return _number(given.get("id", "0"), tag, state), given.get("precision")
 
 
-def _end_port(state: _State) -> None:
-    if state.ports is not None:
-        number, precision = state.port
-        state.ports.append(Port(number, precision, tuple(state.dims)))
-    state.dims = []
-
-
-def _dim(tag: Tag, state: _State) -> int | None:
+def _dim(tag: Tag, dims: list[int | None], state: _State) -> int | None:
     size = tag.text.strip()
     if size in ("-1", "?"):
         return None
-    if len(state.dims) >= MAX_RANK:
+    if len(dims) >= MAX_RANK:
         raise LimitExceeded("rank", MAX_RANK, msg("A tensor has too many axes."), member=state.member, offset=tag.at)
     if not size.isascii() or not size.isdigit() or len(size) > _DIGITS or int(size) > state.limits.dimension:
         raise MalformedFile(msg("A size is not a number: {size}.", size=text(size, 40)), member=state.member,
@@ -301,6 +318,6 @@ _HANDLERS: Mapping[str, Callable[[Tag, _State], None]] = {
     "layer": _layer,
     "data": _data,
     "output": _ports,
-    "edge": _edge,
+    "edges": _edges,
     **dict.fromkeys(_BODIES, _body),
 }

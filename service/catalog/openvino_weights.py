@@ -1,14 +1,14 @@
 """The weights of OpenVINO operations: role, name, logical shape and place of each constant; knows no document.
 
-A constant that only steers an operation (a target shape, an axis) is listed with the role constant in the group other:
-it is stored in the `.bin`, and is no parameter.
+A constant that only steers an operation (a target shape, an axis) is listed with the role constant among the
+statistics: it is stored in the `.bin`, and is no parameter.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from service.catalog.named_weights import group_of
+from service.catalog.learning import learning
 from service.catalog.openvino_constants import Constants, Leaf, leaves_of, shape_of
 from service.catalog.openvino_graph import Op
 from service.catalog.openvino_ops import (
@@ -27,7 +27,7 @@ from service.config import Limits
 from service.errors import LimitExceeded
 from service.language import msg
 from service.plain import text
-from service.tree import Group, Location, Shape, Source, Weight, element_count
+from service.tree import Location, Shape, Weight, element_count
 
 _STEERED_NAMES = (
     "Reshape Transpose Squeeze Unsqueeze Pad Interpolate Resample Slice StridedSlice Split VariadicSplit Tile "
@@ -41,7 +41,6 @@ _STEERED = frozenset(_STEERED_NAMES.split())
 """Operations whose other constant inputs steer them and are not weights."""
 _ELEMENTWISE = frozenset({"Add", "Subtract", "Multiply", "Divide"})
 _EMBEDDINGS = frozenset({"embedding"})
-_STEERING: tuple[Group, bool | None, Source] = ("other", None, "unknown")
 _PARTS = {"scale": "quant_scale", "zero_point": "zero_point", "range": "quant_scale"}
 _MATRIX = 2
 _BEHIND = -1
@@ -80,7 +79,7 @@ class Weigher:
         key = (place, dtype) if place is not None and place[1] else ("op", id(op))
         first = self.owners.setdefault(key, full)
         count = element_count(shape)
-        group, trainable, why = (_STEERING if use.role == "constant" else group_of(use.role, dtype))
+        group, trainable, why = learning(use.role, dtype)
         return Weight(
             name=name,
             role=use.role,
@@ -104,7 +103,9 @@ class Weigher:
 
     def _location(self, op: Op, dtype: str | None, place: tuple[int, int] | None) -> Location | None:
         """Where the values lie as one array; None for those that share bytes, and without a `.bin`."""
-        if self.member is None or place is None or (bits_of(dtype) or 0) < _BYTE or dtype == "string":
+        if self.member is None or place is None or dtype == "string":
+            return None
+        if (bits_of(dtype) or 0) < _BYTE and dtype not in ("int4", "uint4"):
             return None
         if place[1] != bytes_of(dtype, element_count(shape_of(op))):
             return None

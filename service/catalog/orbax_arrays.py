@@ -76,13 +76,15 @@ def nodes_of(metadata: Mapping[str, Any], limits: Limits, member: str | None = N
     if len(tree) > limits.weights:
         raise LimitExceeded("weights", limits.weights, msg("The file holds more than {weights} tensors.",
                                                           weights=limits.weights), member=member)  # fmt: skip
-    return [_node(entry, key, limits, member) for key, entry in tree.items()]
+    steps: dict[str | int, str] = {}
+    return [_node(entry, key, limits, member, steps) for key, entry in tree.items()]
 
 
-def _node(entry: Any, key: str, limits: Limits, member: str | None) -> Node:
+def _node(entry: Any, key: str, limits: Limits, member: str | None, known: dict[str | int, str]) -> Node:
+    """`known` are steps of paths by how they are written: there are few, in very many paths."""
     keys = entry.get("key_metadata") if isinstance(entry, dict) else None
     value = entry.get("value_metadata") if isinstance(entry, dict) else None
-    steps = [step.get("key") for step in keys if isinstance(step, dict)] if isinstance(keys, list) else []
+    steps: list[Any] = [step.get("key") for step in keys if isinstance(step, dict)] if isinstance(keys, list) else []
     if not isinstance(value, dict) or not steps or not all(isinstance(step, str | int) for step in steps):
         raise MalformedFile(
             msg("The entry {key} of the tree has no keys or no value.", key=text(key, 100)),
@@ -90,7 +92,7 @@ def _node(entry: Any, key: str, limits: Limits, member: str | None) -> Node:
         )  # fmt: skip
     kind = value.get("value_type")
     return Node(
-        tuple(text(str(step), 500) for step in steps),
+        tuple([known.get(step) or known.setdefault(step, text(str(step), 500)) for step in steps]),
         text(kind, 100) if isinstance(kind, str) else "",
         sizes(value.get("write_shape"), limits),
         value.get("skip_deserialize") is True,

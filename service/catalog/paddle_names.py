@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from service.catalog.learning import learning
 from service.config import Limits
 from service.errors import LimitExceeded
 from service.language import msg
 from service.plain import text
-from service.tree import Group, Layer, Location, Source, Weight, element_count
+from service.tree import Layer, Location, Weight, element_count
 
 _NUMBERED = re.compile(r"(?P<layer>(?P<class>[A-Za-z_][A-Za-z_0-9]*?)_\d+)\.(?P<leaf>[wb]_\d+)\Z")
 _CLASSES = {
@@ -148,14 +149,22 @@ def _matrix_kind(path: str, weight: Array, bias: Array | None) -> str:
 
 def _weight(one: Array, leaf: str, kind: str) -> Weight:
     role, layout = _role(leaf, kind), None
-    if role in ("kernel", "recurrent_kernel") and one.shape is not None:
+    if leaf == "w_0" and _is_recurrent_alone(one, kind):
+        role, layout = "recurrent_kernel", "in-out"
+    elif role in ("kernel", "recurrent_kernel") and one.shape is not None:
         layout = _layout(kind, len(one.shape))
-    group, trainable, source = _learning(role, one.trainable)
+    group, trainable, source = learning(role, one.dtype, one.trainable)
     return Weight(
         name=text(leaf), stored_as=text(one.stored_as or one.name), role=role, shape=one.shape, dtype=one.dtype,
         count=element_count(one.shape), bytes=one.bytes, layout=layout, group=group, trainable=trainable,
         trainable_source=source, tied_to=one.tied_to, location=one.location,
     )  # fmt: skip
+
+
+def _is_recurrent_alone(one: Array, kind: str) -> bool:
+    """Whether a matrix is that of a layer of before version 2, on the state alone: [units, gates × units]."""
+    gates = next((gates for gates, cell in _GATES.items() if cell == kind), 0)
+    return one.shape is not None and len(one.shape) == 2 and one.shape[1] == gates * (one.shape[0] or 0) and gates > 1
 
 
 def _layout(kind: str, rank: int) -> str | None:
@@ -164,14 +173,6 @@ def _layout(kind: str, rank: int) -> str | None:
     if kind in _GATES.values():
         return "out-in"
     return "in-out" if kind == "linear" and rank == 2 else None
-
-
-def _learning(role: str, recorded: bool | None) -> tuple[Group, bool | None, Source]:
-    if role in ("moving_mean", "moving_variance"):
-        return "statistic", False, "rule"
-    if recorded is None:
-        return "unknown", None, "unknown"
-    return ("trainable", True, "recorded") if recorded else ("frozen", False, "recorded")
 
 
 def _role(leaf: str, kind: str) -> str:

@@ -11,16 +11,17 @@ _CONVOLUTIONS = {
     "conv2d": "conv2d", "conv3d": "conv3d", "depthwise_conv2d": "depthwise_conv2d", "conv2d_fusion": "conv2d",
     "fused_conv2d": "conv2d", "fused_conv2d_add_act": "conv2d", "conv2d_transpose": "conv_transpose2d",
     "conv3d_transpose": "conv_transpose3d", "depthwise_conv2d_transpose": "conv_transpose2d",
-    "conv2d_transpose_bias": "conv_transpose2d", "conv2d_fusion_cutlass": "conv2d",
+    "conv2d_transpose_bias": "conv_transpose2d", "conv2d_fusion_cutlass": "conv2d", "deformable_conv": "conv2d",
+    "depthwise_conv2d_bias": "depthwise_conv2d",
 }  # fmt: skip
 _KINDS = {
-    "linear": "fc mul matmul matmul_v2 fused_gemm_epilogue fused_linear",
+    "linear": "fc mul matmul matmul_v2 fused_gemm_epilogue gemm_epilogue linear_v2",
     "embedding": "lookup_table lookup_table_v2 embedding c_embedding",
     "batch_norm": "batch_norm sync_batch_norm inplace_abn",
     "layer_norm": "layer_norm fused_layer_norm",
     "group_norm": "group_norm",
     "instance_norm": "instance_norm",
-    "rms_norm": "rms_norm",
+    "rms_norm": "rms_norm fused_rms_norm_ext",
     "prelu": "prelu",
     "softmax": "softmax log_softmax",
     "activation": "relu relu6 leaky_relu elu gelu sigmoid hard_sigmoid hardsigmoid hard_swish hardswish swish silu "
@@ -48,10 +49,10 @@ KINDS = MappingProxyType(
 _CONV = {"Filter": "kernel", "Bias": "bias"}
 _NORM = {"Scale": "scale", "Bias": "offset"}
 _MATMUL = {"X": "kernel", "Y": "kernel", "W": "kernel", "Bias": "bias"}
-_MATRIX_PRODUCTS = ("fc", "mul", "matmul", "matmul_v2", "fused_gemm_epilogue", "fused_linear")
+_MATRIX_PRODUCTS = ("fc", "mul", "matmul", "matmul_v2", "fused_gemm_epilogue", "gemm_epilogue", "linear_v2")
 _TABLES = ("lookup_table", "lookup_table_v2", "embedding", "c_embedding")
 _BATCH_NORMS = ("batch_norm", "sync_batch_norm", "inplace_abn")
-_NORMS = ("layer_norm", "fused_layer_norm", "group_norm", "instance_norm", "rms_norm")
+_NORMS = ("layer_norm", "fused_layer_norm", "group_norm", "instance_norm", "rms_norm", "fused_rms_norm_ext")
 _TRACKED = {**_NORM, "Mean": "moving_mean", "Variance": "moving_variance"}
 _QUANTIZED = {"Scale": "quant_scale", "ZeroPoint": "zero_point"}
 _OLD_RNN = {"Weight": "recurrent_kernel", "Bias": "bias"}
@@ -64,6 +65,7 @@ ROLES: MappingProxyType[str, dict[str, str]] = MappingProxyType(
     | dict.fromkeys(("quantize_linear", "dequantize_linear"), _QUANTIZED)
     | {
         "depthwise_conv2d": {"Filter": "depthwise_kernel", "Bias": "bias"}, "prelu": {"Alpha": "slope"},
+        "depthwise_conv2d_bias": {"Filter": "depthwise_kernel", "Bias": "bias"},
         "gru": _OLD_RNN, "lstm": _OLD_RNN,
     }
 )  # fmt: skip

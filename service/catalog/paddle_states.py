@@ -8,7 +8,7 @@ Source: python/paddle/framework/io.py, python/paddle/optimizer/optimizer.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from service.catalog.torch_values import describe, key_text, mapping_of
 from service.config import Limits
 from service.errors import LimitExceeded
 from service.language import Message, msg
-from service.parsers.pickle_types import Blob, Instance
+from service.parsers.pickle_types import Instance, extent
 from service.plain import text
 from service.tree import Layer, Location, State, Weight, element_count
 
@@ -44,6 +44,7 @@ class Saved:
     states: list[State] = field(default_factory=list)
     tags: dict[str, Any] = field(default_factory=dict)
     notes: list[Message] = field(default_factory=list)
+    begins: Mapping[int, int] = field(default_factory=dict)
 
 
 UNKNOWN_TRAINING = msg(
@@ -55,18 +56,18 @@ _BFLOAT16 = msg(
 )
 
 
-def describe_saved(value: Any, limits: Limits) -> Saved:
-    """Layers and states of an unpickled (inert) object.
+def describe_saved(value: Any, limits: Limits, begins: Mapping[int, int]) -> Saved:
+    """Layers and states of an unpickled (inert) object; `begins` as in `Trace`.
 
     Raises:
         MalformedFile: An array's description cannot be.
         LimitExceeded: More arrays or layers than allowed.
     """
-    found = Saved()
+    found = Saved(begins=begins)
     single = _array_in(value)
     if single is not None:
         name, tensor = single
-        array = _array(name or "tensor", tensor, None, {})
+        array = _array(name or "tensor", tensor, None, {}, "", _location(value, tensor, begins))
         found.layers.extend(layers_of([array], limits))
         found.notes.append(msg("The file holds a single tensor: there are no layers to list."))
         return found
@@ -89,7 +90,7 @@ def _take(found: Saved, mapping: dict[Any, Any], prefix: str, limits: Limits, de
         found.states.append(_optimizer(mapping, arrays, prefix))
         return
     if arrays:
-        found.layers.extend(_model(mapping, arrays, prefix, limits))
+        found.layers.extend(_model(mapping, arrays, prefix, limits, found.begins))
     for key, value in mapping.items():
         inner = mapping_of(value)
         name = ".".join(filter(None, (prefix, key_text(key))))
@@ -132,7 +133,8 @@ def _is_optimizer(mapping: dict[Any, Any], arrays: list[tuple[str, Any, Tensor]]
 
 
 def _model(
-    mapping: dict[Any, Any], arrays: list[tuple[str, Any, Tensor]], prefix: str, limits: Limits
+    mapping: dict[Any, Any], arrays: list[tuple[str, Any, Tensor]], prefix: str, limits: Limits,
+    begins: Mapping[int, int],
 ) -> tuple[Layer, ...]:
     known = mapping_of(mapping.get(NAMES)) or {}
     owners: dict[str, str] = {}
@@ -140,31 +142,32 @@ def _model(
     for name, value, tensor in arrays:
         parameter = known.get(name)
         parameter = parameter if isinstance(parameter, str) else _unwrapped(value)[0]
-        made.append(_array(name, tensor, parameter, owners, prefix, value))
+        made.append(_array(name, tensor, parameter, owners, prefix, _location(value, tensor, begins)))
     return layers_of(made, limits, prefix)
 
 
 def _array(
-    name: str, tensor: Tensor, parameter: str | None, owners: dict[str, str], prefix: str = "", value: Any = None
+    name: str, tensor: Tensor, parameter: str | None, owners: dict[str, str], prefix: str, location: Location | None
 ) -> Array:
     full = ".".join(filter(None, (prefix, name)))
     owner = owners.setdefault(parameter or f"={name}", full)
     return Array(
-        name, tensor.shape, tensor.dtype, tensor.bytes, _location(value, tensor), name,
+        name, tensor.shape, tensor.dtype, tensor.bytes, location, name,
         None if owner == full else owner, parameter=parameter,
     )  # fmt: skip
 
 
-def _location(value: Any, tensor: Tensor) -> Location | None:
-    """Where the bytes of a large array lie in the pickle, if in C order and this machine's byte order."""
+def _location(value: Any, tensor: Tensor, begins: Mapping[int, int]) -> Location | None:
+    """Where the bytes of an array lie in the pickle, if in C order and little-endian."""
     inner = _unwrapped(value)[1]
     state = inner.state if isinstance(inner, Instance) else None
-    if not isinstance(state, tuple) or len(state) < 5 or not isinstance(state[4], Blob) or state[3] is not False:
+    if not isinstance(state, tuple) or len(state) < 5 or state[3] is not False:
         return None
     order = getattr(state[2], "state", None)
     little = isinstance(order, tuple) and len(order) > 1 and order[1] in ("<", "|")
-    fits = tensor.bytes == state[4].length and not state[4].is_text
-    return Location(offset=state[4].offset, length=state[4].length) if little and fits else None
+    place = extent(state[4], begins)
+    fits = place is not None and tensor.bytes == place[1]
+    return Location(offset=place[0], length=place[1]) if place is not None and little and fits else None
 
 
 def _optimizer(mapping: dict[Any, Any], arrays: list[tuple[str, Any, Tensor]], prefix: str) -> State:

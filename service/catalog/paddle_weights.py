@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from service.catalog.learning import free_role, learning
 from service.catalog.paddle_operations import LAYOUTS
 from service.config import Limits
 from service.errors import LimitExceeded
@@ -13,10 +14,7 @@ from service.language import msg
 from service.parsers.paddle_program import Variable
 from service.parsers.paddle_tensors import SIZES
 from service.plain import text
-from service.tree import Group, Location, Shape, Source, Weight, element_count
-
-_STATISTICS = frozenset({"moving_mean", "moving_variance"})
-_BESIDE = frozenset({"quant_scale", "zero_point"})
+from service.tree import Group, Location, Shape, Weight, element_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,9 @@ def layout_of(what: str, role: str, slot: str, variable: Variable, settings: dic
         names = (f"trans_{side}", f"transpose_{side}", f"transpose_{side.upper()}")
         turned = any(settings.get(name) is True for name in names)
         return "out-in" if turned == (side == "y") else "in-out"
-    return "out-in" if role in ("kernel", "recurrent_kernel") and what in ("lstm", "gru", "simple_rnn") else None
+    if role not in ("kernel", "recurrent_kernel") or what not in ("lstm", "gru", "simple_rnn"):
+        return None
+    return "in-out" if slot == "Weight" else "out-in"  # of the operators of before version 2, and of `rnn`
 
 
 def weight_of(
@@ -46,7 +46,9 @@ def weight_of(
     """A variable as a weight called `name`; of `group` where it is none of the model's own."""
     shape, count = variable.shape, element_count(variable.shape)
     recorded = told.trainable if told.trainable is not None else variable.trainable
-    own, trainable, source = _learning(role, recorded)
+    if role == "parameter" and recorded is None:
+        role = free_role(variable.dtype, shape)
+    own, trainable, source = learning(role, variable.dtype, recorded)
     size = SIZES.get(variable.dtype or "")
     return Weight(
         name=text(name), stored_as=text(variable.name), role=role, shape=shape, dtype=variable.dtype, count=count,
@@ -54,14 +56,6 @@ def weight_of(
         trainable=False if group else trainable, trainable_source="rule" if group else source,
         location=told.place,
     )  # fmt: skip
-
-
-def _learning(role: str, recorded: bool | None) -> tuple[Group, bool | None, Source]:
-    if role in _STATISTICS or role in _BESIDE:
-        return "statistic", False, "rule"
-    if recorded is None:
-        return "unknown", None, "unknown"
-    return ("trainable", True, "recorded") if recorded else ("frozen", False, "recorded")
 
 
 def check_size(shape: Shape | None, limits: Limits) -> None:

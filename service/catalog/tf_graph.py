@@ -5,9 +5,11 @@ Knows nodes and what operations read; must not know files. Serves frozen GraphDe
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from service.catalog.keras_paths import Paths
@@ -16,8 +18,8 @@ from service.catalog.tf_uses import base_name, origins
 from service.catalog.tf_variables import is_float
 from service.config import Limits
 from service.errors import LimitExceeded
-from service.language import msg
-from service.parsers.tensorflow_graph import Node
+from service.language import Message, msg
+from service.parsers.tensorflow_nodes import Node
 from service.plain import text
 from service.tree import Group, Layer, Location, Shape, Source, State, Weight, element_count
 
@@ -25,6 +27,8 @@ _ADDS_BIAS = frozenset({"BiasAdd", "BiasAddV1", "Add", "AddV2"})
 _TAKES_BIAS = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "Conv2DBackpropInput", "BatchMatMulV2"})
 _WORDLESS = frozenset({"ReadVariableOp", "resource", "read", "Const", "Identity", "value", "y", "x"})
 """Last steps of constants' names that say nothing."""
+_NEVER_VARIABLE = re.compile(r"(?:.*/)?Const(?:_\d+)?")
+"""What TensorFlow calls a constant that the program gave no name; variables keep theirs when they are frozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,18 @@ class _Read(NamedTuple):
     layout: str | None
 
 
+FROZEN = msg(
+    "A frozen graph keeps what was learned and what was always fixed alike, as constants: fixed numbers that an "
+    "operation reads as its weights, such as the filters of a spectrogram, are counted as parameters."
+)
+
+
 class Described(NamedTuple):
-    """The operations as layers, and the constants that are no weights: sizes, axes, words."""
+    """The operations as layers, the constants that are no weights (sizes, axes, words), and what there is to say."""
 
     layers: tuple[Layer, ...]
     states: tuple[State, ...]
+    notes: tuple[Message, ...]
 
 
 def describe_graph(graph: Graph) -> Described:
@@ -92,7 +103,7 @@ class _Builder:
         self._graph = graph
         self._nodes = {node.name: node for node in graph.nodes}
         self._origin = origins(self._nodes)
-        self._consumers = Counter(base_name(one) for node in graph.nodes for one in node.inputs if one[:1] != "^")
+        self._consumers = _consumers(graph.nodes)
         self._merged: dict[str, str] = {}
         self._biases: dict[str, str] = {}
         self._paths = Paths()
@@ -108,13 +119,15 @@ class _Builder:
         steps = [node for node in self._graph.nodes if self._is_step(node)]
         if len(steps) > self._graph.limits.layers:
             raise LimitExceeded("layers", self._graph.limits.layers, msg("The graph has too many operations."))
-        for node in steps:
-            self._path_of.setdefault(node.name, self._paths.take(None, text(node.name)))
-        for node in steps:
-            self._add(node)
+        paths = [self._paths.take(None, text(node.name)) for node in steps]
+        for node, path in zip(steps, paths, strict=True):
+            self._path_of.setdefault(node.name, path)
+        for node, path in zip(steps, paths, strict=True):
+            self._add(node, path)
         self._unread()
         states = (State(name="constants", group="other", weights=tuple(self._constants)),) if self._constants else ()
-        return Described(tuple(self.layers), states)
+        weighs = any(layer.weights for layer in self.layers)
+        return Described(tuple(self.layers), states, (FROZEN,) if weighs else ())
 
     def _is_step(self, node: Node) -> bool:
         skipped = node.op in SOURCES or node.op in PLUMBING or node.name in self._merged
@@ -170,22 +183,24 @@ class _Builder:
         found: list[_Read] = []
         for position, name in enumerate(node.inputs):
             holder = self._origin.get(base_name(name)) if name[:1] != "^" else None
-            held = self._graph.held.get(holder or "")
+            held = self._graph.held.get(holder) if holder is not None else None
             if holder is None or held is None:
                 continue
             role = reads.roles.get(position) if reads is not None else None
             if role is None or not _plausible(role, held):
-                role = _role_by_rule(node, held)
+                role = "constant" if _NEVER_VARIABLE.fullmatch(holder) else _role_by_rule(node, held)
             found.append(_Read(holder, role, reads.layout if reads is not None and role.endswith("kernel") else None))
         return found
 
-    def _add(self, node: Node) -> None:
+    def _add(self, node: Node, path: str) -> None:
         reads = [read for read in self._reads(node) if read.role != "constant" or self._constant(read)]
         if node.name in self._biases:
             reads.append(_Read(self._biases[node.name], "bias", None))
         config = self._graph.settings(node)
-        path = self._path_of[node.name]
-        weights = tuple(self._weight(read, path, config, name) for read, name in zip(reads, _names(reads), strict=True))
+        weights = tuple(
+            [self._weight(read, path, config, name) for read, name in zip(reads, _names(reads), strict=True)]
+            if reads else ()
+        )  # fmt: skip
         self._append(
             Layer(
                 path=path,
@@ -258,7 +273,7 @@ class _Builder:
         """Paths of the layers whose outputs `node` reads."""
         found: dict[str, None] = {}
         for name in node.inputs:
-            if name[:1] == "^":
+            if name[:1] == "^" or name in self._origin:
                 continue
             here = self._source_of(base_name(name))
             if here is not None and here != node.name:
@@ -293,6 +308,16 @@ class _Builder:
             self._append(
                 Layer(path=path, name=path, kind="parameter", type_source="unknown", inputs=(), weights=(weight,))
             )
+
+
+def _consumers(nodes: Sequence[Node]) -> Counter[str]:
+    """How often the outputs of each node are read; tensors are counted first, as most are a node's first output."""
+    found = Counter(chain.from_iterable(node.inputs for node in nodes))
+    for tensor in [one for one in found if ":" in one or one[:1] == "^"]:
+        count = found.pop(tensor)
+        if tensor[:1] != "^":
+            found[base_name(tensor)] += count
+    return found
 
 
 def _units(node: Node, shape: Shape | None, config: Mapping[str, Any]) -> int | None:

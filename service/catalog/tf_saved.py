@@ -27,7 +27,8 @@ from service.errors import InputError
 from service.language import Message, msg
 from service.parsers.json_text import parse_object
 from service.parsers.protobuf import Blocks, Field, bytes_of, message
-from service.parsers.tensorflow_graph import Listed, MetaGraph, Node, operations, read_graph, variable_names
+from service.parsers.tensorflow_graph import MetaGraph, variable_names
+from service.parsers.tensorflow_nodes import Listed, Node, operations, read_graph
 from service.parsers.tensorflow_objects import Object, read_saved
 from service.plain import json_value, text
 from service.tree import Danger, Finding, Layer, State
@@ -215,15 +216,18 @@ def _of_graph(source: Blocks, graph: MetaGraph, listed: list[Node], files: Saved
     """Models of TF 1, whose variables are in collections; or without any, frozen."""
     every = variable_names(source, graph.collections.get("variables"))
     learn = variable_names(source, graph.collections.get("trainable_variables"))
-    whole = {name: told[0] for name, told in {**every, **learn}.items()}
+    declared = {**every, **learn}
+    whole = {name: told.whole for name, told in declared.items()}
     trainable = {whole[name]: name in learn for name in whole}
     roles = {whole.get(name, name): role for name, role in roles_of(listed).items()}
     if files.data is not None:
         found = [files.data.variable(key, key, trainable.get(key)) for key in tensor_keys(files.data.bundle)]
     else:
-        found = wholes(variables(source, listed, {name: name in learn for name in whole}), whole)
+        found = wholes(variables(source, listed, {name: name in learn for name in whole}), declared)
     if not found:
         frozen = describe_frozen(source, listed, limits)
-        return Described(framework="tensorflow", layers=frozen.layers, states=frozen.states, frozen=True)
+        return Described(
+            framework="tensorflow", layers=frozen.layers, states=frozen.states, notes=frozen.notes, frozen=True
+        )
     model = describe(found, limits, roles=roles)
     return Described(framework="tensorflow", layers=model.layers, states=model.states, notes=model.notes)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from service.catalog.tf_ops import PASSES, READS, SOURCES
-from service.parsers.tensorflow_graph import Node
+from service.parsers.tensorflow_nodes import Node
 
 
 class Use(NamedTuple):
@@ -22,6 +22,8 @@ class Use(NamedTuple):
 
 def base_name(tensor: str) -> str:
     """The node that a tensor's name refers to: without `^` for control and `:1` for the output."""
+    if tensor[:1] != "^" and ":" not in tensor:
+        return tensor
     return tensor.lstrip("^").partition(":")[0]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from service.catalog.tf_graph import Described, Graph, Held, describe_graph
@@ -16,7 +17,7 @@ from service.catalog.tf_variables import Variable
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
-from service.parsers.tensorflow_graph import MAX_NODES, Node
+from service.parsers.tensorflow_nodes import MAX_NODES, Node
 from service.plain import text
 from service.tree import Shape
 
@@ -37,30 +38,39 @@ def describe_topology(topology: dict[str, Any], variables: Sequence[Variable], l
         raise MalformedFile(msg("The graph has no list of nodes."), pointer="/modelTopology/node")
     if len(listed) > MAX_NODES:
         raise LimitExceeded("graph_nodes", MAX_NODES, msg("The graph has too many nodes."))
-    nodes = [_node(item, f"/modelTopology/node/{index}") for index, item in enumerate(listed)]
-    attributes = {str(item["name"]): _attributes(item) for item in listed}
+    names: dict[str, str] = {}
+    nodes = [_node(item, index, names) for index, item in enumerate(listed)]
+    attributes = {node.name: _attributes(item) for node, item in zip(nodes, listed, strict=True)}
     held = {one.name: Held(one.shape, one.dtype, one.bytes, one.location, meant=one.meant) for one in variables}
     for node in nodes:
         if node.op == "Const" and node.name not in held:
             held[node.name] = _inline(attributes[node.name])
-    settings = {name: _settings(found) for name, found in attributes.items()}
     graph = Graph(
         nodes=nodes,
         held=held,
-        settings=lambda node: settings.get(node.name, {}),
-        shapes=lambda node: _shapes(node, attributes.get(node.name, {})),
+        settings=lambda node: _settings(attributes[node.name]),
+        shapes=lambda node: _shapes(node, attributes[node.name]),
         limits=limits,
     )
     return describe_graph(graph)
 
 
-def _node(item: Any, pointer: str) -> Node:
+def _node(item: Any, index: int, names: dict[str, str]) -> Node:
+    """One node; `names` are those that were met before, as they are shown: most are read by another node."""
     name = item.get("name") if isinstance(item, dict) else None
     op = item.get("op") if isinstance(item, dict) else None
     inputs = item.get("input", []) if isinstance(item, dict) else None
     if not isinstance(name, str) or not isinstance(op, str) or not isinstance(inputs, list):
-        raise MalformedFile(msg("A node of the graph has no name, operation or inputs."), pointer=pointer)
-    return Node(text(name), text(op), tuple(text(one) for one in inputs if isinstance(one, str)), ())
+        raise MalformedFile(
+            msg("A node of the graph has no name, operation or inputs."), pointer=f"/modelTopology/node/{index}"
+        )
+    shown = [names.get(one) or _named(one, names) for one in inputs if isinstance(one, str)]
+    return Node(names.get(name) or _named(name, names), names.get(op) or _named(op, names), tuple(shown))
+
+
+def _named(name: str, names: dict[str, str]) -> str:
+    found = names[name] = text(name)
+    return found
 
 
 def _attributes(item: dict[str, Any]) -> dict[str, Any]:
@@ -74,8 +84,13 @@ def _settings(attributes: Mapping[str, Any]) -> dict[str, Any]:
         if name[:1] != "_" and name not in _LEFT_OUT and isinstance(value, dict):
             plain = _plain(value)
             if plain is not None:
-                found[text(name, 200)] = plain
+                found[_key(name)] = plain
     return found
+
+
+@lru_cache(maxsize=1 << 12)
+def _key(name: str) -> str:
+    return text(name, 200)
 
 
 def _plain(value: dict[str, Any]) -> Any:
@@ -102,13 +117,14 @@ def _scalar(kind: str, item: Any) -> Any:
     if kind == "f" and isinstance(item, int | float):
         return item
     if kind == "type" and isinstance(item, str):
-        return _TYPES.get(item, text(item, 100))
+        return _TYPES.get(item) or text(item, 100)
     if kind == "shape":
         shape = _shape(item)
         return None if shape is None else list(shape)
     return None
 
 
+@lru_cache(maxsize=1 << 12)
 def _word(item: str) -> str:
     """Bytes are written in base 64; names that are ASCII are shown as such."""
     try:

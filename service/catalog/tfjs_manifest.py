@@ -181,12 +181,12 @@ def _stored(quantization: Any, pointer: str) -> str | None:
     if not isinstance(quantization, dict):
         return None
     dtype = quantization.get("dtype")
-    if dtype not in _STORED:
+    if not isinstance(dtype, str) or dtype not in _STORED:
         raise MalformedFile(
             msg("A weight is quantized to the type {dtype}, which is not known.", dtype=text(str(dtype), 100)),
             pointer=f"{pointer}/quantization/dtype",
         )
-    return str(dtype)
+    return dtype
 
 
 class _Files:

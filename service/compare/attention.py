@@ -15,10 +15,10 @@ from service.tree import Layer, Weight
 
 PROJECTIONS = ("query", "key", "value")
 _NAMES = {
-    "query": "q query q_proj q_lin q_linear query_proj query_dense to_q wq w_q linear_q query_layer",
-    "key": "k key k_proj k_lin k_linear key_proj key_dense to_k wk w_k linear_k key_layer",
-    "value": "v value v_proj v_lin v_linear value_proj value_dense to_v wv w_v linear_v value_layer",
-    "output": "out_proj o_proj out_lin attention_output wo w_o to_out attn_out output_dense",
+    "query": "q query q_proj q_lin attn_q q_linear query_proj query_dense to_q wq w_q linear_q query_layer",
+    "key": "k key k_proj k_lin attn_k k_linear key_proj key_dense to_k wk w_k linear_k key_layer",
+    "value": "v value v_proj v_lin attn_v v_linear value_proj value_dense to_v wv w_v linear_v value_layer",
+    "output": "out_proj o_proj out_lin attn_output attention_output wo w_o to_out attn_out output_dense",
 }
 _TAGS = {name: tag for tag, names in _NAMES.items() for name in names.split()}
 _FUSED = re.compile(r"(?:\A|_)(?:qkv|in_proj|wqkv|c_attn|query_key_value|to_qkv)(?:\Z|_)")
@@ -27,6 +27,13 @@ _FUSED = re.compile(r"(?:\A|_)(?:qkv|in_proj|wqkv|c_attn|query_key_value|to_qkv)
 def tag_of(name: str) -> str:
     """What a linear layer of this name does in an attention, "" where the name does not tell."""
     return _TAGS.get(name.lower(), "")
+
+
+def projection(layer: Layer, weight: Weight) -> View:
+    """(in, out) of a kernel with an axis for the heads and one for their size, as Flax keeps each of four layers."""
+    tag = "output" if layer.name == "out" else tag_of(layer.name)
+    rank = len(weight.shape or ())
+    return kernels.reshaped(layer, weight, rank - 1 if tag == "output" else 1) if tag else whole(layer, weight)
 
 
 def is_fused(layer: Layer) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from service.compare.counting import Share
+from service.compare.counting import Share, keeps_beside
 from service.comparisons import Cause
+from service.frameworks import FRAMEWORKS, OWN_RULES, title_of
 from service.language import Message, mark, msg, msgn
 
 _LISTED = 3
@@ -20,14 +21,23 @@ _ROLES = {
 }
 
 
-def cause(share: Share) -> Cause:
+Frameworks = tuple[str, str]
+"""Of the left and of the right model."""
+
+
+def cause(share: Share, frameworks: Frameworks) -> Cause:
     """One cause, with everything that a program needs to find its layers."""
-    return Cause(code=share.code, count=share.count, text=_text(share), layers=tuple(share.layers))
+    return Cause(code=share.code, count=share.count, text=_text(share, frameworks), layers=tuple(share.layers))
 
 
-def _text(share: Share) -> Message:
+def _text(share: Share, frameworks: Frameworks) -> Message:
     if share.code == "statistics_in_buffers":
-        return _statistics(share)
+        return _statistics(share, frameworks)
+    if share.code == "second_bias" and set(frameworks) != OWN_RULES:
+        return msg(
+            "The second bias of {layers} counts {count}: one model keeps one bias for the input and one for the state,"
+            " the other one for both.", layers=named(share.layers), count=abs(share.count),
+        )  # fmt: skip
     template = _TEXTS[share.code]
     about = share.norms if share.code == "batch_norm_folded" else share.layers
     return msg(template, layers=named(about), count=abs(share.count))
@@ -54,10 +64,13 @@ _TEXTS = {
 }
 
 
-def _statistics(share: Share) -> Message:
+def _statistics(share: Share, frameworks: Frameworks) -> Message:
     parts = [msg(_ROLES[role], count=abs(count)) if role in _ROLES else msg("statistics ({count})", count=abs(count))
              for role, count in share.roles.items()]  # fmt: skip
-    if set(share.kinds) == {"batch_norm"}:
+    of_norms = set(share.kinds) == {"batch_norm"}
+    if set(frameworks) != OWN_RULES:
+        return _counted_by(frameworks, parts, None if of_norms else share.layers)
+    if of_norms:
         return msg(
             "BatchNormalization's {parts}: Keras counts them as non-trainable weights, PyTorch keeps them as buffers"
             " outside `parameters()`.",
@@ -68,6 +81,23 @@ def _statistics(share: Share) -> Message:
         " `parameters()`.",
         parts=parts, layers=named(share.layers),
     )  # fmt: skip
+
+
+def _counted_by(frameworks: Frameworks, parts: Sequence[Message], layers: Iterable[str] | None) -> Message:
+    """Which model's count has statistics in it; `layers` where it is not only BatchNormalization that keeps them."""
+    counts, beside = sorted(frameworks, key=keeps_beside)
+    if not {counts, beside} <= FRAMEWORKS.keys():
+        if layers is None:
+            return msg("BatchNormalization's {parts}: one model counts them as weights, the other does not.",
+                       parts=parts)  # fmt: skip
+        return msg("{parts}, of {layers}: one model counts them as weights, the other does not.",
+                   parts=parts, layers=named(layers))  # fmt: skip
+    names = {"counts": title_of(counts), "beside": title_of(beside)}
+    if layers is None:
+        return msg("BatchNormalization's {parts}: {counts} counts them as weights, {beside} has them beside its"
+                   " parameters.", parts=parts, **names)  # fmt: skip
+    return msg("{parts}, of {layers}: {counts} counts them as weights, {beside} has them beside its parameters.",
+               parts=parts, layers=named(layers), **names)  # fmt: skip
 
 
 def named(paths: Iterable[str]) -> tuple[str | Message, ...]:

@@ -44,7 +44,8 @@ def compare(left: Report, right: Report, values: PairOfValues | None = None) -> 
     ours, theirs = counted(left), counted(right)
     gap = None if ours is None or theirs is None else theirs - ours
     unexplained = None if gap is None else gap - sum(share.count for share in found)
-    causes = tuple(cause(share) for share in found)
+    frameworks = left.model.framework, right.model.framework
+    causes = tuple(cause(share, frameworks) for share in found)
     differing = () if judged is None or matched.one_framework else tuple(each for each in settings if not _same(each))
     said = summary((ours, gap, unexplained), causes, pairs, problems, differing)
     return Comparison(

@@ -23,6 +23,9 @@ def told_apart(match: Match, pair: UnitPair, other: UnitPair) -> bool:
         return False
     if pair.left.layer.path == other.left.layer.path and pair.right.layer.path == other.right.layer.path:
         return pair.left.tag != other.left.tag and pair.right.tag != other.right.tag
+    tags = pair.left.tag, other.left.tag
+    if all(tags) and tags[0] != tags[1] and tags == (pair.right.tag, other.right.tag):
+        return True
     if match.one_framework and pair.left.layer.path == pair.right.layer.path:
         return other.left.layer.path == other.right.layer.path
     return _ordered(match.left, pair.left, other.left) and _ordered(match.right, pair.right, other.right)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from service.compare.order import MAX_STEPS, only_feeders
 from service.compare.units import Unit
-from service.frameworks import conventions
 from service.tree import Layer, Report
 
 
@@ -35,7 +35,7 @@ class Flattenings:
         self._layers = {layer.path: layer for layer in report.layers}
         self._above = only_feeders(report)
         self._units = units
-        self._torch = conventions(report.model.framework) == "torch"
+        self._torch = report.model.framework not in _CHANNELS_LAST
         self.channels_last = not self._torch
 
     def of(self, index: int) -> Flat | None:
@@ -59,7 +59,7 @@ class Flattenings:
         if len(shape) < 3 or (len(shape) == 3 and (maker is None or not maker.kind.startswith(_MAPS))):
             return None
         last = self._channels_last(flatten, maker)
-        mapped_last = not self._torch and not _is_first(maker)
+        mapped_last = last if self._torch else not _is_first(maker)
         channels = shape[-1] if mapped_last else shape[1]
         return _flattening(channels, inputs, last)
 
@@ -80,8 +80,18 @@ class Flattenings:
 
     def _channels_last(self, flatten: Layer, maker: Layer | None) -> bool:
         if self._torch:
-            return False
+            return self._turned(flatten)
         return flatten.config.get("data_format") == "channels_first" or not _is_first(maker)
+
+    def lies_last(self, index: int) -> bool:
+        """Whether a map before a unit, of which nothing else is told, has its channels last when it is made flat."""
+        return self.channels_last or self._turned(self._units[index].layer)
+
+    def _turned(self, layer: Layer) -> bool:
+        """Whether axes are exchanged on the way up to what made the map, so that channels come last."""
+        turning = self._first(layer, lambda at: _order(at) is not None)
+        order = _order(turning) if turning is not None else None
+        return order is not None and len(order) > 2 and order[-1] == 1
 
     def _by_place(self, index: int, inputs: int) -> Flat | None:
         """Without a graph: the last layer before it is a convolution whose channels divide the inputs."""
@@ -96,7 +106,15 @@ class Flattenings:
         return None
 
 
+_CHANNELS_LAST = frozenset({"keras", "tensorflow", "tflite", "jax", "mlx"})
+"""Frameworks whose maps have their channels last, unless a layer says otherwise."""
 _MAPS = ("conv", "depthwise_conv", "separable_conv")
+
+
+def _order(layer: Layer) -> list[Any] | None:
+    """The order that a layer puts axes into; None for one that does nothing of the kind."""
+    given = layer.config.get("perm", layer.config.get("order")) if layer.kind == "reshape" else None
+    return list(given) if isinstance(given, list | tuple) else None
 
 
 def _is_flat(layer: Layer) -> bool:

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from service.compare.activations import Activations
-from service.compare.conventions import SETTINGS, Setting, number, per_axis, value_of
+from service.compare.conventions import SETTINGS, Convert, Setting, number, per_axis, same, value_of
 from service.compare.matched import Match
 from service.comparisons import HyperParameter
-from service.frameworks import conventions
+from service.frameworks import OWN_RULES, conventions
 from service.language import msg
 from service.tree import Layer
 
 LayerPairs = Iterable[tuple[Layer, Layer]]
-_UNTOLD = frozenset({"name", "trainable", "training", "module", "registered_name", "build_config", "batch_shape"})
+_UNTOLD = frozenset({"name", "trainable", "training", "module", "registered_name", "build_config", "batch_shape",
+                      "version"})  # fmt: skip
 MAX_LIST = 16
 """Longest list of numbers that is compared as a setting."""
 
@@ -70,20 +71,42 @@ def _converted(match: Match, left: Layer, right: Layer, *, padded: bool) -> Iter
 
     `padded`: either model has layers that only pad, so that a padding may stand there instead of in the layer.
     """
-    torch = conventions(match.left.model.framework) == "torch"
+    frameworks = match.left.model.framework, match.right.model.framework
     for setting in _settings(left, right):
-        ours = value_of(left, setting.torch if torch else setting.keras)
-        theirs = value_of(right, setting.keras if torch else setting.torch)
+        if setting.name == "padding" and not OWN_RULES.issuperset(frameworks):
+            continue
+        ours, theirs = (value_of(side, _names(setting, framework))
+                        for side, framework in zip((left, right), frameworks, strict=True))  # fmt: skip
         if ours is None or theirs is None or not _plain(ours) or not _plain(theirs):
             continue
-        converted = (setting.to_keras if torch else setting.to_torch)(ours, left)
+        converted = _carried(setting, frameworks)(ours, left)
         equal = ours == theirs or _equal(converted, theirs, right) if setting.name == "padding" else _equal(
             converted, theirs, right)  # fmt: skip
         unsure = setting.name == "padding" and padded and equal is False
         yield HyperParameter(
             left=left.path, right=right.path, name=setting.name, left_value=ours, right_value=theirs,
-            converted=converted, equal=None if unsure else equal, text=setting.text,
+            converted=converted, equal=None if unsure else equal,
+            text=setting.text if set(frameworks) == OWN_RULES else None,
         )  # fmt: skip
+
+
+_OLD_SHARE = frozenset({"keras", "tensorflow", "tflite", "onnx", "paddle", "jax"})
+"""Frameworks whose momentum, as Keras' is, is the share of the old average."""
+
+
+def _names(setting: Setting, framework: str) -> tuple[str, ...]:
+    """What a framework may call a setting."""
+    if framework in OWN_RULES:
+        return setting.torch if framework == "torch" else setting.keras
+    return tuple(dict.fromkeys((*setting.keras, *setting.torch)))
+
+
+def _carried(setting: Setting, frameworks: tuple[str, str]) -> Convert:
+    """How the left framework's value becomes the right one's."""
+    left, right = (framework in _OLD_SHARE for framework in frameworks)
+    if left == right:
+        return setting.to_torch if setting.to_torch is setting.to_keras and setting.name != "momentum" else same
+    return setting.to_torch if left else setting.to_keras
 
 
 def _settings(left: Layer, right: Layer) -> tuple[Setting, ...]:
@@ -109,7 +132,7 @@ def _equal(converted: Any, theirs: Any, right: Layer) -> bool | None:
 
 def _head_size(match: Match, left: Layer, right: Layer) -> Iterator[HyperParameter]:
     """Scores are divided by the root of a head's size: `key_dim` in Keras, embed_dim / num_heads in PyTorch."""
-    if left.kind != right.kind or left.kind != "multi_head_attention":
+    if left.kind != right.kind or left.kind != "multi_head_attention" or not _is_between_own(match):
         return
     torch = conventions(match.left.model.framework) == "torch"
     sizes = _per_head(left) if torch else left.config.get("key_dim"), (
@@ -119,6 +142,11 @@ def _head_size(match: Match, left: Layer, right: Layer) -> Iterator[HyperParamet
         yield HyperParameter(left=left.path, right=right.path, name="head_size", left_value=ours, right_value=theirs,
                              converted=ours, equal=ours == theirs,
                              text=msg("Attention scores are divided by the square root of a head's size."))  # fmt: skip
+
+
+def _is_between_own(match: Match) -> bool:
+    """Whether one side is Keras and the other PyTorch, of whose classes the arguments are known."""
+    return {match.left.model.framework, match.right.model.framework} == OWN_RULES
 
 
 def _per_head(layer: Layer) -> int | None:
@@ -145,7 +173,7 @@ def _fixed(match: Match, left: Layer, right: Layer) -> Iterator[HyperParameter]:
     """Settings of a Keras layer that are fixed in PyTorch."""
     torch = conventions(match.left.model.framework) == "torch"
     keras = right if torch else left
-    if left.kind != right.kind:
+    if left.kind != right.kind or not _is_between_own(match):
         return
     for (kind, name), value in _FIXED.items():
         given = keras.config.get(name)

@@ -11,8 +11,10 @@ from service.compare.diagnosis import diagnose
 from service.compare.folding import folded
 from service.compare.guesses import is_constant
 from service.compare.matched import Match, UnitPair
+from service.compare.rotary import turned
 from service.compare.rounding import rounded_to
 from service.compare.slots import SlotPair, pair_slots
+from service.compare.transforms import is_quantised
 from service.comparisons import Difference, Problem
 from service.errors import InputError
 from service.language import Message, msg
@@ -61,6 +63,9 @@ def judge(match: Match, values: PairOfValues) -> Judged:
     folds = folded(match, values, list({id(pair): pair for pair, _ in wrong}.values()))
     tally.differences.update(folds.differences)
     wrong = [each for each in wrong if id(each[1]) not in folds.notes]
+    turns = turned(match, values, wrong)
+    tally.differences.update(turns.differences)
+    wrong = [each for each in wrong if id(each[1]) not in turns.orders]
     told = diagnose(match, values, [each for each in wrong if id(each[1]) not in folds.differences])
     anew = {id(pair): _joined(source, pair) for pair, source in told.exchanged}
     for pair in anew.values():
@@ -69,8 +74,9 @@ def judge(match: Match, values: PairOfValues) -> Judged:
     unknown = {id(slots) for _, slots in wrong} - known
     apart = len(unknown & tally.telling) > max(1, len(tally.telling - unknown))
     pairs = tuple(anew.get(id(pair), pair) for pair in match.pairs)
+    noted = {**tally.notes, **folds.notes}
     return Judged(
-        match=replace(match, pairs=pairs, noted={**tally.notes, **folds.notes}, folded=frozenset(folds.notes)),
+        match=replace(match, pairs=pairs, noted=noted, folded=frozenset(folds.notes), rotary=turns.orders),
         differences=tally.differences,
         problems=() if apart else (*folds.problems, *told.problems),
         unexplained=len(wrong) if apart else len(unknown),
@@ -101,6 +107,10 @@ def _compare(values: PairOfValues, slots: SlotPair, tally: _Tally) -> Difference
     """The difference of one pair after its transform; unknown, with the reason, where it cannot be had."""
     if not slots.fits:
         return _unknown(msg("The two have other sizes, or sizes that are not known."))
+    if is_quantised(slots):
+        return _unknown(
+            msg("One side holds codes, which a scale or a table turns into values, so that the two are not compared.")
+        )
     try:
         found = Differing(*(slot.view.weight.dtype for slot in (*slots.left, *slots.right)))
         for left, right in strips(values, slots):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from service.compare import order, splitting
 from service.compare.align import Line, align
@@ -23,11 +24,19 @@ class UnitPair:
     slots: tuple[SlotPair, ...]
 
 
+class Rotary(NamedTuple):
+    """Rows of each of `heads` heads: from halves to neighbouring pairs (`to_pairs`), or back."""
+
+    heads: int
+    to_pairs: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Both reports and all their units, in the order of the left model; what is added stands where it was added.
 
-    `noted`: what values show of pairs of weights, by identity; `folded`: those that a folded normalisation explains.
+    `noted`: what values show of pairs of weights, by identity; `folded`: those that a folded normalisation explains;
+    `rotary`: those whose rows are in another order for a rotary embedding.
     """
 
     left: Report
@@ -35,6 +44,7 @@ class Match:
     pairs: tuple[UnitPair, ...]
     noted: Mapping[int, Message] = field(default_factory=dict)
     folded: frozenset[int] = frozenset()
+    rotary: Mapping[int, Rotary] = field(default_factory=dict)
 
     @property
     def one_framework(self) -> bool:
@@ -45,9 +55,9 @@ class Match:
 def match(left: Report, right: Report) -> Match:
     """All units of both reports, each once."""
     split = not (splitting.has_fused(left) and splitting.has_fused(right))
-    ours = order.laid_out(left, splitting.units(left, split_fused=split))
-    theirs = order.laid_out(right, splitting.units(right, split_fused=split))
     names = left.model.framework == right.model.framework
+    ours = order.laid_out(left, splitting.units(left, split_fused=split, constants=names))
+    theirs = order.laid_out(right, splitting.units(right, split_fused=split, constants=names))
     found = align(Line(ours, order.feeders(left, ours)), Line(theirs, order.feeders(right, theirs)), names=names)
     flat = Flattenings(left, ours), Flattenings(right, theirs)
     pairs = [
@@ -83,8 +93,8 @@ def _flattening(flat: tuple[Flattenings, Flattenings], i: int | None, j: int | N
     told = left or right
     if told is None:
         return None
-    left_last = left.last if left is not None else flat[0].channels_last
-    right_last = right.last if right is not None else flat[1].channels_last
+    left_last = left.last if left is not None else flat[0].lies_last(i)
+    right_last = right.last if right is not None else flat[1].lies_last(j)
     if left_last == right_last:
         return None
     return Flattening(channels=told.channels, positions=told.positions, left_last=left_last)

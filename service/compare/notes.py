@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from service.compare.causes import named
-from service.compare.counting import counts
+from service.compare.counting import counts, keeps_beside
 from service.compare.matched import Match
 from service.comparisons import HyperParameter
-from service.frameworks import conventions
+from service.frameworks import OWN_RULES
 from service.language import Message, msg
 from service.tree import Report
 
@@ -48,19 +48,20 @@ def _settings(match: Match, settings: Sequence[HyperParameter]) -> Iterator[Mess
 
 
 def _tracked(match: Match) -> Iterator[Message]:
-    reports = [report for report in (match.left, match.right) if conventions(report.model.framework) == "torch"]
-    if len(reports) != 1:
-        return
-    tracked = sum(
-        weight.count or 0
-        for layer in reports[0].layers
-        for weight in layer.weights
-        if weight.role == "num_batches_tracked" and not counts(weight, torch=True)
-    )
-    if tracked:
+    tracked = [
+        sum(
+            weight.count or 0
+            for layer in report.layers
+            for weight in layer.weights
+            if weight.role == "num_batches_tracked"
+            and not counts(weight, beside=keeps_beside(report.model.framework))
+        )
+        for report in (match.left, match.right)
+    ]
+    if tracked[0] != tracked[1] and not all(tracked):
         yield msg(
             "PyTorch's state_dict also holds num_batches_tracked ({count}), which neither count includes.",
-            count=tracked,
+            count=sum(tracked),
         )
 
 
@@ -83,6 +84,8 @@ def _has_no_settings(report: Report) -> bool:
 
 def _resets(match: Match) -> Iterator[Message]:
     """A GRU of Keras with one bias applies the reset gate elsewhere than PyTorch does."""
+    if {match.left.model.framework, match.right.model.framework} != OWN_RULES:
+        return
     for pair in match.pairs:
         if pair.left is None or pair.right is None or pair.left.family != "gru":
             continue

@@ -108,7 +108,7 @@ def _weights(match: Match, slots: SlotPair, differences: Differences) -> WeightP
         right_count=_count(slots.right),
         left_rows=slots.left[0].view.rows if slots.left else None,
         right_rows=slots.right[0].view.rows if slots.right else None,
-        transform=transform(slots),
+        transform=transform(slots, match.rotary.get(id(slots))),
         difference=differences.get(id(slots)),
         notes=(match.noted[id(slots)],) if id(slots) in match.noted else (),
     )

@@ -16,6 +16,9 @@ NAME = 0.5
 TAG = 0.6
 """Taken off where both sides say what they do in an attention, and it is not the same."""
 
+AGAIN = 0.05
+"""Taken off where one side only is another use of weights that stand elsewhere: the first use comes first."""
+
 
 def score(left: Unit, right: Unit, *, names: bool) -> float:
     """From 0 (cannot be the same thing) up."""
@@ -27,6 +30,8 @@ def score(left: Unit, right: Unit, *, names: bool) -> float:
         return 0.0
     if left.tag != right.tag and left.tag and right.tag:
         base -= TAG
+    if left.is_again != right.is_again:
+        base -= AGAIN
     return max(0.0, base + (_names(left, right) if names else 0.0))
 
 

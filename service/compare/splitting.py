@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import msgspec
 
 from service.compare import attention, kernels, recurrent
 from service.compare.units import Slot, Unit, View, place, sizes, whole
@@ -15,18 +19,41 @@ _DEPTHWISE = {1: "WIM", 2: "HWIM"}
 _DIRECTION = re.compile(r"(?:\A|/)(forward|backward)_")
 
 
-def is_torch(report: Report) -> bool:
-    """Whether the model's names and layouts are PyTorch's."""
-    return conventions(report.model.framework) == "torch"
+def units(report: Report, *, split_fused: bool, constants: bool = True) -> list[Unit]:
+    """All units in the report's order.
 
-
-def units(report: Report, *, split_fused: bool) -> list[Unit]:
-    """All units in the report's order. `split_fused`: take a stacked query, key and value apart."""
+    `split_fused`: take a stacked query, key and value apart. `constants`: with fixed tensors of the graph (sizes, axes,
+    indices), which are a matter of how one framework writes a graph down.
+    """
     found: list[Unit] = []
+    owners: dict[str, Unit] = {}
     for layer in report.layers:
-        if layer.weights:
-            found.extend(_of_layer(layer, is_torch(report), split_fused))
+        weights = layer.weights if constants else tuple(w for w in layer.weights if w.role not in _OF_THE_GRAPH)
+        owner = _adds_to(layer, weights, owners)
+        if owner is not None:
+            place(owner.slots, "bias", kernels.flat(layer, weights[0]))
+        elif weights:
+            kept = layer if weights == layer.weights else msgspec.structs.replace(layer, weights=weights)
+            made = _of_layer(kept, report.model.framework, split_fused)
+            found.extend(made)
+            if len(made) == 1:
+                owners[layer.path] = made[0]
     return found
+
+
+_OF_THE_GRAPH = frozenset({"constant", "position_ids"})
+
+
+def _adds_to(layer: Layer, weights: Sequence[Weight], owners: Mapping[str, Unit]) -> Unit | None:
+    """The unit whose bias this layer adds: an addition right behind a kernel, which some graphs keep apart."""
+    if layer.kind not in ("operation", "merge") or len(weights) != 1 or len(layer.inputs or ()) != 1:
+        return None
+    owner, size = owners.get((layer.inputs or ("",))[0]), sizes(weights[0])
+    kernel = owner.slots.get("kernel") if owner is not None else None
+    if owner is None or kernel is None or "bias" in owner.slots or size is None or not kernel.view.shape:
+        return None
+    one_each = prod(size) == max(size, default=0) == kernel.view.shape[-1]
+    return owner if one_each and weights[0].role in ("bias", "offset", "parameter") else None
 
 
 def has_fused(report: Report) -> bool:
@@ -34,17 +61,20 @@ def has_fused(report: Report) -> bool:
     return any(attention.is_fused(layer) for layer in report.layers if layer.weights)
 
 
-def _of_layer(layer: Layer, torch: bool, split_fused: bool) -> list[Unit]:
+def _of_layer(layer: Layer, framework: str, split_fused: bool) -> list[Unit]:
+    torch = conventions(framework) == "torch"
     if attention.is_stacked(layer) or (torch and layer.kind == "multi_head_attention"):
         return attention.torch_units(layer) if split_fused else [_unit(layer, list(layer.weights), "", torch)]
     if layer.kind in ("multi_head_attention", "grouped_query_attention") and not torch:
         return attention.keras_units(layer)
+    if recurrent.is_directed(layer.weights):
+        return recurrent.directed_units(layer, framework)
     if torch and is_stack(layer):
         groups = recurrent.torch_groups(layer.weights)
-        return [recurrent.unit(layer, weights, tag, torch) for tag, weights in groups.items()]
+        return [recurrent.unit(layer, weights, tag, framework) for tag, weights in groups.items()]
     found: list[Unit] = []
     for prefix, weights in _by_prefix(layer, torch).items():
-        found.extend(_group(layer, weights, _tag(prefix), torch))
+        found.extend(_group(layer, weights, _tag(prefix), framework))
     return found
 
 
@@ -74,9 +104,10 @@ def _tag(prefix: str) -> str:
     return "backward" if found and found[1] == "backward" else ""
 
 
-def _group(layer: Layer, weights: list[Weight], tag: str, torch: bool) -> list[Unit]:
+def _group(layer: Layer, weights: list[Weight], tag: str, framework: str) -> list[Unit]:
+    torch = conventions(framework) == "torch"
     if recurrent.is_recurrent(weights):
-        return [recurrent.unit(layer, weights, tag, torch)]
+        return [recurrent.unit(layer, weights, tag, framework)]
     roles = {weight.role for weight in weights}
     if {"depthwise_kernel", "pointwise_kernel"} <= roles:
         depthwise = [weight for weight in weights if weight.role == "depthwise_kernel"]
@@ -155,8 +186,11 @@ def _role(weight: Weight, family: str, siblings: int) -> str:
 
 def _view(layer: Layer, weight: Weight, role: str, family: str, torch: bool) -> View:
     if role == "kernel" and family == "linear":
-        if layer.kind == "einsum_dense" or isinstance(layer.config.get("equation"), str):
-            return kernels.einsum(layer, weight, layer.config.get("equation"))
+        equation = layer.config.get("equation")
+        if layer.kind == "einsum_dense" and equation is None:
+            return attention.projection(layer, weight)
+        if layer.kind == "einsum_dense" or isinstance(equation, str):
+            return kernels.einsum(layer, weight, equation)
         return kernels.linear(layer, weight, torch)
     if role == "kernel" and family.startswith(("conv", "deconv")) and family != "conv_lstm":
         return kernels.convolution(layer, weight, _layout(weight, family, torch))

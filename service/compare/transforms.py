@@ -6,8 +6,10 @@ blocks, rows of a stacked weight.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
+from service.compare.matched import Rotary
 from service.compare.slots import SlotPair
 from service.compare.units import Slot, View
 from service.comparisons import Transform
@@ -16,13 +18,14 @@ from service.language import Message, msg, sentences
 Piece = tuple[str, Message, dict[str, Any]]
 
 
-def transform(pair: SlotPair) -> Transform | None:
+def transform(pair: SlotPair, rotary: Rotary | None = None) -> Transform | None:
     """How the left weight becomes the right one; None where one is missing or sizes do not fit."""
     if not pair.left or not pair.right or not pair.fits:
         return None
     left, right = pair.left[0], pair.right[0]
     pieces = [piece for piece in (_rows(pair), _sum(pair), _axes(left.view, right.view, pair.swapped), _flat(pair),
-                                  _gates(left, right), _cast(left.view, right.view)) if piece is not None]  # fmt: skip
+                                  _gates(left, right), _rotary(rotary),
+                                  _codes(pair) or _cast(left.view, right.view)) if piece is not None]  # fmt: skip
     if not pieces:
         return Transform(code="identity", text=msg("The same array."))
     parameters = {key: value for _, _, given in pieces for key, value in given.items()}
@@ -33,6 +36,8 @@ def transform(pair: SlotPair) -> Transform | None:
 def _rows(pair: SlotPair) -> Piece | None:
     """A part of a weight that holds several, on one side."""
     left, right = pair.left[0].view.rows, pair.right[0].view.rows
+    if left is None and right is None:
+        return _halves(pair)
     if (left is None) == (right is None):
         return None
     rows = left or right or (0, 0)
@@ -42,6 +47,28 @@ def _rows(pair: SlotPair) -> Piece | None:
         else msg("It becomes rows {start} to {stop} of the right array.", start=rows[0], stop=rows[1])
     )
     return ("split" if left else "stack"), text, {"rows": list(rows)}
+
+
+def _halves(pair: SlotPair) -> Piece | None:
+    """Elements of a vector that holds several, on one side."""
+    left, right = (_elements(slots[0].view) for slots in (pair.left, pair.right))
+    if (left is None) == (right is None):
+        return None
+    start, stop = left or right or (0, 0)
+    text = (
+        msg("Elements {start} to {stop} of the left array.", start=start, stop=stop)
+        if left
+        else msg("It becomes elements {start} to {stop} of the right array.", start=start, stop=stop)
+    )
+    return ("split" if left else "stack"), text, {"elements": [start, stop]}
+
+
+def _elements(view: View) -> tuple[int, int] | None:
+    """First and last element that a part of a folded array is."""
+    if view.part is None or view.fold is None:
+        return None
+    each = prod(view.fold[1:])
+    return view.part[0] * each, view.part[1] * each
 
 
 def _sum(pair: SlotPair) -> Piece | None:
@@ -60,7 +87,7 @@ def _axes(left: View, right: View, swapped: bool) -> Piece | None:
         return _permutation(left, right, swapped)
     if swapped:
         return "transpose", msg("Transposed."), {"axes": [1, 0]}
-    if left.rows is not None or right.rows is not None:
+    if any(view.rows is not None or view.part is not None for view in (left, right)):
         return None
     if (left.weight.shape, left.axes) == (right.weight.shape, right.axes):
         return None
@@ -136,6 +163,35 @@ def _gates(left: Slot, right: Slot) -> Piece | None:
 
 
 _LETTERS = {"input": "i", "forget": "f", "cell": "g", "output": "o", "update": "z", "reset": "r", "new": "n"}
+
+
+def _rotary(rotary: Rotary | None) -> Piece | None:
+    if rotary is None:
+        return None
+    text = msg(
+        "The rows of each of the {heads} heads are in the order of llama.cpp on one side, which has the two numbers"
+        " that a rotary embedding turns next to one another.",
+        heads=rotary.heads,
+    )  # fmt: skip
+    return "rotary_order", text, {"heads": rotary.heads, "to_pairs": rotary.to_pairs}
+
+
+def is_quantised(pair: SlotPair) -> bool:
+    """Whether one side has whole numbers where the other has floats."""
+    return {_is_whole(slot.view.weight.dtype) for slot in (*pair.left, *pair.right)} == {True, False}
+
+
+def _is_whole(dtype: str | None) -> bool:
+    return (dtype or "").removeprefix("q").removeprefix("u").startswith("int")
+
+
+def _codes(pair: SlotPair) -> Piece | None:
+    if not is_quantised(pair):
+        return None
+    left, right = pair.left[0].view.weight.dtype, pair.right[0].view.weight.dtype
+    text = msg("{left} becomes {right}, where whole numbers are codes that a scale or a table turns into values.",
+               left=left or "?", right=right or "?")  # fmt: skip
+    return "quantize", text, {"dtype": right}
 
 
 def _cast(left: View, right: View) -> Piece | None:

@@ -87,6 +87,11 @@ class Unit:
         """Whether nothing but sizes tells what it is."""
         return self.family == "other" or self.layer.kind in ("unknown", "custom", "parameter")
 
+    @property
+    def is_again(self) -> bool:
+        """Whether all its weights are those of another unit, used once more."""
+        return all(slot.view.weight.tied_to is not None for slot in self.slots.values())
+
     @cached_property
     def main(self) -> Slot | None:
         """The weight that says most about the unit's size."""

@@ -10,7 +10,6 @@ from service.tree import Counts, Group, Layer, Model, Weight
 
 PARAMETER_GROUPS: tuple[Group, ...] = ("trainable", "frozen", "unknown")
 """What `parameters` adds up; statistics are counted beside it."""
-_GROUPS: tuple[Group, ...] = (*PARAMETER_GROUPS, "statistic")
 _NOTHING = (0, 0, 0, 0)
 
 
@@ -39,7 +38,7 @@ def add(values: Iterable[int | None]) -> int | None:
 def _count(layer: Layer, known: dict[tuple[int | None, ...], Counts]) -> Counts:
     if not layer.weights and _NOTHING in known:
         return known[_NOTHING]
-    sums: dict[str, int | None] = dict.fromkeys(_GROUPS, 0)
+    sums: dict[str, int | None] = {"trainable": 0, "frozen": 0, "unknown": 0, "statistic": 0}
     for weight in layer.weights:
         so_far = sums.get(weight.group)
         if so_far is not None:

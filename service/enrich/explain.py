@@ -64,10 +64,10 @@ def explain_layers(model: Model) -> Model:
 
 def _likeness(layer: Layer) -> Any:
     """Equal for layers that are explained alike: deep models repeat theirs by the hundred."""
-    weights = tuple(
+    weights = tuple([
         (one.name, one.role, one.shape, one.dtype, one.count, one.stored_count, one.group, one.layout, one.tied_to)
         for one in layer.weights
-    )
+    ])  # fmt: skip
     what = (layer.kind, layer.type, layer.type_source, layer.module, layer.custom, weights)
     place = layer.path if "lora_" in layer.path else None
     settings = {name: value for name, value in layer.config.items() if name != "name"} if layer.config else None

@@ -17,7 +17,20 @@ from typing import Any
 from service.config import Limits
 from service.errors import InputError, LimitExceeded
 from service.language import msg
-from service.parsers.protobuf import BYTES, FIXED32, FIXED64, VARINT, Field, fields, message, packed, signed, text_of
+from service.parsers.protobuf import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    VARINT,
+    Field,
+    fields,
+    message,
+    only_child,
+    packed,
+    pair,
+    signed,
+    text_of,
+)
 from service.parsers.protobuf_message import payload
 from service.source import BytesSource, Meter, Source
 
@@ -35,6 +48,10 @@ _SHORT = 256
 _FORMATS = {"float16": "e", "int8": "b", "int16": "h", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"}
 """Element types that an immediate value keeps as bytes."""
 _FLOATS, _INTS, _BOOLS, _STRINGS, _LONGS, _DOUBLES, _RAW = range(1, 8)
+_NAMES = bytes((1 << 3 | BYTES, 1 << 3 | BYTES))
+"""An argument that is one binding to one name."""
+_TEXTS = bytes((_STRINGS << 3 | BYTES, 1 << 3 | BYTES))
+"""A tensor that is one text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +174,9 @@ def _operation(source: Source, field: Field) -> Operation:
 
 def _entry(source: Source, field: Field) -> tuple[str, Field | None]:
     """Key and value of one entry of a map."""
+    known = pair(source, field)
+    if known is not None:
+        return known
     key, found = "", None
     for one in message(source, field):
         if one.number == 1:
@@ -168,6 +188,9 @@ def _entry(source: Source, field: Field) -> tuple[str, Field | None]:
 
 def _bindings(source: Source, argument: Field) -> list[str | Value]:
     found: list[str | Value] = []
+    name = only_child(source, argument, _NAMES)
+    if name is not None:
+        return [text_of(source, name, _MAX_TEXT)]
     for one in message(source, argument):
         found.extend(
             text_of(source, bound, _MAX_TEXT) if bound.number == 1 else value(source, bound)
@@ -177,6 +200,9 @@ def _bindings(source: Source, argument: Field) -> list[str | Value]:
 
 
 def _named_type(source: Source, field: Field) -> tuple[str, Type]:
+    known = pair(source, field)
+    if known is not None:
+        return known[0], _type(source, known[1])
     name, kind = "", Type()
     for one in message(source, field):
         if one.number == 1:
@@ -272,6 +298,9 @@ def literal(source: Source, one: Value, limit: int) -> Any:
     """The value itself: a number, a text, or a list of them; None for one of more than `limit` elements."""
     if one.tensor is None:
         return None
+    single = only_child(source, one.tensor, _TEXTS) if one.type.shape == () else None
+    if single is not None:
+        return text_of(source, single, _MAX_TEXT)
     kept = next(message(source, one.tensor), None)
     if kept is None or kept.wire != BYTES or kept.length > 16 * limit + _MAX_TEXT:
         return None

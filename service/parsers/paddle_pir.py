@@ -2,7 +2,8 @@
 
 Knows the short keys of the JSON and the operand order of the operators that have weights; not what they compute.
 
-Source: paddle/fluid/pir/serialize_deserialize (schema.h, ir_serialize.cc), paddle/phi/ops/yaml.
+Source: paddle/fluid/pir/serialize_deserialize (schema.h, schema.cc, serialize_utils.h); the operands of each operator
+in pd_op.h of Paddle 3.3.
 """
 
 from __future__ import annotations
@@ -26,16 +27,22 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "conv2d_transpose": ("Input", "Filter"), "conv3d_transpose": ("Input", "Filter"),
     "depthwise_conv2d_transpose": ("Input", "Filter"), "conv2d_transpose_bias": ("Input", "Filter", "Bias"),
     "fused_conv2d_add_act": ("Input", "Filter", "Bias", "ResidualData"), "matmul": ("X", "Y"), "add": ("X", "Y"),
-    "fc": ("Input", "W", "Bias"), "fused_gemm_epilogue": ("X", "Y", "Bias"), "fused_linear": ("X", "Y", "Bias"),
+    "fc": ("Input", "W", "Bias"), "fused_gemm_epilogue": ("X", "Y", "Bias"), "gemm_epilogue": ("Input", "W", "Bias"),
+    "linear_v2": ("Input", "W", "Bias"), "depthwise_conv2d_bias": ("Input", "Filter", "Bias"),
+    "deformable_conv": ("Input", "Offset", "Filter", "Mask"), "c_embedding": ("W", "Ids"),
+    "gru": ("Input", "H0", "Weight", "Bias"), "lstm": ("Input", "H0", "C0", "Weight", "Bias"),
     "batch_norm": ("X", "Mean", "Variance", "Scale", "Bias"),
     "sync_batch_norm": ("X", "Mean", "Variance", "Scale", "Bias"), "layer_norm": ("X", "Scale", "Bias"),
-    "group_norm": ("X", "Scale", "Bias"), "instance_norm": ("X", "Scale", "Bias"), "rms_norm": ("X", "Bias", "Residual",
-    "Scale"), "embedding": ("Ids", "W"), "prelu": ("X", "Alpha"),
+    "group_norm": ("X", "Scale", "Bias"), "instance_norm": ("X", "Scale", "Bias"), "fused_rms_norm_ext": ("X", "Scale"),
+    "embedding": ("Ids", "W"), "prelu": ("X", "Alpha"),
     "rnn": ("Input", "PreState", "WeightList", "SequenceLength", "DropoutState"),
     "dequantize_linear": ("X", "Scale", "ZeroPoint"), "quantize_linear": ("X", "Scale", "ZeroPoint"),
 }  # fmt: skip
 """Operand names, in the order of the operator's definition; others are told by their number."""
+_RMS_NORM = (("X", "Scale"), ("X", "Bias", "Residual", "Scale", "Offset"))
+"""Of `rms_norm` as it is now, and as it was when it added a bias and a residual first."""
 
+_DIALECTS = {"0": "builtin", "1": "pd_op", "2": "cf", "3": "custom_op", "4": "pd_dist"}
 _MAX_DEPTH = 32
 _MAX_VALUES = 256
 _COMBINE = "builtin.combine"
@@ -124,7 +131,7 @@ class _Reading:
             self._lists[results[0]] = operands
             return
         plain = kind.rpartition(".")[2]
-        slots = SLOTS.get(plain.removesuffix("_"), ())
+        slots = _RMS_NORM[len(operands) > 2] if plain == "rms_norm" else SLOTS.get(plain.removesuffix("_"), ())
         inputs: dict[str, list[str]] = {}
         for index, name in enumerate(operands):
             slot = slots[index] if index < len(slots) else str(index)
@@ -145,7 +152,7 @@ class _Reading:
 
 def _full_type(short: str) -> str:
     dialect, _, name = short.partition(".")
-    return f"{ {'0': 'builtin', '1': 'pd_op', '2': 'cf', '3': 'custom_op'}.get(dialect, dialect)}.{name}"
+    return f"{_DIALECTS.get(dialect, dialect)}.{name}"
 
 
 def _items(value: Any) -> list[Any]:

@@ -16,7 +16,19 @@ from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
 from service.language import msg
 from service.parsers.paddle_tensors import DTYPES
-from service.parsers.protobuf import BYTES, VARINT, Blocks, Field, fields, message, packed, signed, text_of
+from service.parsers.protobuf import (
+    BYTES,
+    VARINT,
+    Blocks,
+    Field,
+    Memory,
+    fields,
+    message,
+    packed,
+    pair,
+    signed,
+    text_of,
+)
 from service.parsers.protobuf_message import float_of, floats, grouped, integers, number, payload
 from service.source import BytesSource, Meter, Source
 
@@ -24,7 +36,7 @@ _MAX_TEXT = 4096
 _MAX_AXES = 256
 _MAX_VALUES = 256
 _MAX_FIELDS = 2_000_000
-_WHOLE = 4 << 20
+_WHOLE = 32 << 20
 """A program up to this size is read at once; of a larger one the call stacks that it may hold are passed over."""
 _SHORT = 256
 """Longest type or setting, in bytes, that is remembered."""
@@ -88,7 +100,7 @@ def program(source: Source, limits: Limits) -> Program:
     """
     kept: Source = Blocks(source)
     if source.size <= _WHOLE:
-        kept = Blocks(BytesSource(source.read_at(0, source.size), source.meter))
+        kept = Memory(source)
     found = Program()
     for one in fields(kept):
         if one.number == 1:
@@ -182,6 +194,9 @@ def _operator(source: Source, where: Field) -> Operator:
 
 
 def _slot(source: Source, where: Field) -> tuple[str, list[str]]:
+    known = pair(source, where)
+    if known is not None:
+        return known[0], [text_of(source, known[1], _MAX_TEXT)]
     slot, names = "", []
     for one in message(source, where):
         if one.number == 1:
@@ -192,7 +207,7 @@ def _slot(source: Source, where: Field) -> tuple[str, list[str]]:
 
 
 _NOISE = frozenset({"op_callstack", "op_role_var", "op_namescope", "op_device", "with_quant_attr"})
-_LISTS = frozenset({6, 7, 11, 15})
+_LISTS = frozenset({6, 7, 8, 11, 15, 16})
 
 
 def _setting(source: Source, where: Field, blocks: list[int]) -> tuple[str, Any]:
@@ -249,9 +264,12 @@ def _single(source: Source, one: Field) -> Any:
 
 
 def _numbers(source: Source, one: Field) -> Iterator[Any]:
-    """Items of a list, whole numbers, truths or floats."""
-    if one.number == 7:
-        yield from floats(source, {7: [one]}, 7, _MAX_VALUES)
+    """Items of a list: whole numbers, truths, floats or texts."""
+    if one.number in (7, 16):
+        yield from floats(source, {one.number: [one]}, one.number, _MAX_VALUES, 4 if one.number == 7 else 8)
+        return
+    if one.number == 8:
+        yield text_of(source, one, _MAX_TEXT)
         return
     for value in packed(source, one, 1 << 20)[:_MAX_VALUES]:
         yield bool(value) if one.number == 11 else signed(value)

@@ -12,12 +12,14 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from service.errors import LimitExceeded, MalformedFile, TruncatedFile, UnsupportedFeature
+from service.config import Limits
+from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile, UnsupportedFeature
 from service.language import msg
 from service.parsers.protobuf import VARINT, fields
 from service.parsers.protobuf_message import grouped, integers, number
-from service.source import BytesSource, Source
+from service.source import BytesSource, Meter, Source
 
 DTYPES = {
     0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64", 19: "uint64", 20: "uint8",
@@ -32,6 +34,8 @@ SIZES = {
 
 _HEAD = 128
 """Bytes read at once: what stands before the values of nearly every tensor."""
+_PLAIN = struct.Struct("<IQIi")
+"""Version, no levels of details, version, length of the description."""
 _MAX_LEVELS = 64
 _MAX_DESCRIPTION = 4096
 _MAX_AXES = 256
@@ -70,6 +74,10 @@ def tensors(source: Source) -> Iterator[Stored]:
 def tensor(source: Source, at: int) -> Stored:
     """The tensor whose head is at `at`; raises as `tensors`."""
     head = _Head(source, at)
+    known = head.plain()
+    if known is not None:
+        dtype, shape, length = known
+        return Stored(dtype, shape, at, head.at, length)
     if head.number("<I", 4):
         raise MalformedFile(msg("No tensor begins here: its version is not 0."), offset=at)
     levels = head.number("<Q", 8)
@@ -108,6 +116,18 @@ class _Head:
         self._start = self.at = at
         self._data = source.read_at(at, min(_HEAD, source.size - at))
 
+    def plain(self) -> tuple[str, tuple[int, ...], int] | None:
+        """Element type, sizes and bytes of a tensor whose head is like that of nearly all; None for any other."""
+        if len(self._data) < _PLAIN.size:
+            return None
+        version, levels, inner, length = _PLAIN.unpack_from(self._data)
+        if version or levels or inner or not 0 < length <= len(self._data) - _PLAIN.size:
+            return None
+        known = _known(self._data[_PLAIN.size : _PLAIN.size + length], self._source.meter.limits)
+        if known is not None:
+            self.at += _PLAIN.size + length
+        return known
+
     def take(self, length: int) -> bytes:
         """The next `length` bytes."""
         begin = self.at - self._start
@@ -125,6 +145,16 @@ class _Head:
     def number(self, code: str, length: int) -> int:
         """The next number."""
         return int(struct.unpack(code, self.take(length))[0])
+
+
+@lru_cache(maxsize=4096)
+def _known(data: bytes, limits: Limits) -> tuple[str, tuple[int, ...], int] | None:
+    """What a description says: a stream has many tensors of few kinds. None where it is broken."""
+    try:
+        dtype, shape = _description(BytesSource(data, Meter(limits)), data, 0)
+    except InputError:
+        return None  # read again where it lies, so that the error has its place
+    return dtype, shape, math.prod(shape) * SIZES[dtype]
 
 
 def _description(source: Source, data: bytes, at: int) -> tuple[str, tuple[int, ...]]:

@@ -135,6 +135,7 @@ class Machine:
         value = self.cursor.take(length)
         if length > 3:
             self.trace.texts.append((self.offset, value))
+            self.trace.begins[id(value)] = self.cursor.position - length
         return value
 
     def _blob(self, length: int, *, is_text: bool) -> Blob:

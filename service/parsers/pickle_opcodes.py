@@ -24,16 +24,13 @@ Opcode = Callable[[Machine], None]
 _OLD_BOOLEANS = {b"00": False, b"01": True}
 HIGHEST_PROTOCOL = 5
 NO_CALLS: Calls = MappingProxyType({})
+_NOT_THERE = msg("The pickle takes something from its stack or memo that is not there.")
 
 
 def run(
     source: Source, offset: int, limits: Limits, hook: PersistentHook = Persistent, calls: Calls = NO_CALLS
 ) -> Trace:
-    """One pickle from `offset` to its STOP.
-
-    `hook` turns a persistent id and its offset into a value, `calls` some calls into one. The budget
-    is `limits.pickle_opcodes`.
-    """
+    """One pickle from `offset` to its STOP. `hook` makes values of persistent ids and offsets, `calls` of some calls."""
     cursor = Cursor(source, offset, limits.pickle_argument_bytes)
     return run_machine(Machine(cursor, limits.pickle_argument_bytes, hook, calls), limits)
 
@@ -46,9 +43,7 @@ def run_machine(machine: Machine, limits: Limits) -> Trace:
     except InputError as error:
         trace.broken = error
     except (IndexError, KeyError):
-        trace.broken = MalformedFile(
-            msg("The pickle takes something from its stack or memo that is not there."), offset=machine.offset
-        )
+        trace.broken = MalformedFile(_NOT_THERE, offset=machine.offset)
     except ValueError as error:
         detail = msg("A pickle argument cannot be decoded: {error}.", error=str(error)[:100])
         trace.broken = MalformedFile(detail, offset=machine.offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -117,6 +118,14 @@ class Oddity:
     offset: int
 
 
+def extent(data: Any, begins: Mapping[int, int]) -> tuple[int, int] | None:
+    """Offset and length of a byte string in its pickle; None for a text, and where that cannot be told."""
+    if isinstance(data, Blob):
+        return None if data.is_text else (data.offset, data.length)
+    begin = begins.get(id(data)) if isinstance(data, bytes) else None
+    return None if begin is None else (begin, len(data))
+
+
 @dataclass(slots=True)
 class Trace:
     """What running one pickle over stand-ins gave.
@@ -128,6 +137,7 @@ class Trace:
         uses: Each global named, with its strongest use.
         oddities: At most `MAX_ODDITIES`.
         texts: Byte strings and long strings with their offsets: other pickles may hide in them.
+        begins: Where the content of byte strings begins that were kept, by their identity (`texts` keeps them alive).
         broken: Why it stopped early, or None after STOP.
     """
 
@@ -137,6 +147,7 @@ class Trace:
     uses: dict[tuple[str | None, str | None], Use] = field(default_factory=dict)
     oddities: list[Oddity] = field(default_factory=list)
     texts: list[tuple[int, bytes | str | Blob]] = field(default_factory=list)
+    begins: dict[int, int] = field(default_factory=dict)
     broken: InputError | None = None
 
 

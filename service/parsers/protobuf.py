@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from service.errors import LimitExceeded, MalformedFile, TruncatedFile
 from service.language import msg
-from service.source import Meter, Source
+from service.source import Meter, Source, check_range
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _GROUP, _GROUP_END = 3, 4
@@ -83,6 +83,24 @@ class Blocks:
         self._start = at
 
 
+class Memory:
+    """A source that is small enough to be held whole: its messages are walked where they lie, without reads."""
+
+    def __init__(self, inner: Source) -> None:
+        self.data = inner.read_at(0, inner.size)
+        self.size = inner.size
+        self.meter = inner.meter
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `Source.read_at`; what was read is not counted again."""
+        check_range(self.size, offset, length)
+        return self.data[offset : offset + length]
+
+    def window(self, _at: int) -> tuple[bytes, int]:
+        """See `Blocks.window`."""
+        return self.data, 0
+
+
 def fields(source: Source, offset: int = 0, length: int | None = None, *, tolerant: bool = False) -> Iterator[Field]:
     """The fields of the message at `offset`, in the order they stand; groups are passed over.
 
@@ -97,35 +115,40 @@ def fields(source: Source, offset: int = 0, length: int | None = None, *, tolera
         MalformedFile: Field number 0, an unknown wire type, a number of more than 10 bytes, an unopened group.
         TruncatedFile: A field that ends after its message, or a message after its file.
     """
-    blocks = source if isinstance(source, Blocks) else Blocks(source)
+    if isinstance(source, Memory) and length is not None and length <= _BLOCK and not tolerant:
+        if offset + length > source.size:
+            raise _cut(offset)
+        return iter(_small(source.data, offset, offset + length, 0))
+    blocks = source if isinstance(source, Blocks | Memory) else Blocks(source)
     end = _end(blocks.size, offset, length, tolerant)
     if end - offset <= _FIRST and not (tolerant and end == blocks.size):
-        return iter(_small(blocks.read_at(offset, end - offset), offset))
+        return iter(_small(blocks.read_at(offset, end - offset), 0, end - offset, offset))
     return _walk(blocks, offset, end, tolerant=tolerant and end == blocks.size)
 
 
-def _small(data: bytes, base: int) -> list[Field]:
-    """All fields of a message that is read in one piece: the same as `_walk`, several times as fast."""
+def _small(data: bytes, pos: int, size: int, base: int) -> list[Field]:
+    """All fields of a message that is read in one piece, from `pos` to `size`: the same as `_walk`, but much faster."""
     found: list[Field] = []
     groups: list[int] = []
-    make, size, pos = tuple.__new__, len(data), 0
+    make = tuple.__new__
     try:
         while pos < size:
             start, tag, value = pos, data[pos], data[pos + 1] if pos + 1 < size else 128
             wire = tag & 7
-            if 8 <= tag < 128 and value < 128 and wire in (BYTES, VARINT):
-                pos += 2
-                if wire == BYTES:
-                    field = make(Field, (tag >> 3, BYTES, 0, base + pos, value))
-                    pos += value
-                else:
-                    field = make(Field, (tag >> 3, VARINT, value, base + pos - 1, 1))
-            else:
+            if value > 127 or tag < 8 or tag > 127 or wire not in _COMMON:
                 field = _field(data, pos, base)
                 pos = field.offset + field.length - base
+            elif wire == BYTES:
+                field = make(Field, (tag >> 3, BYTES, 0, base + pos + 2, value))
+                pos += 2 + value
+            else:
+                field = make(Field, (tag >> 3, VARINT, value, base + pos + 1, 1))
+                pos += 2
             if pos > size:
                 raise _cut(base + start)
-            if field.wire in (_GROUP, _GROUP_END):
+            if wire in _COMMON and not groups:
+                found.append(field)
+            elif field.wire in (_GROUP, _GROUP_END):
                 _open_or_close(groups, field)
             elif not groups:
                 found.append(field)
@@ -136,7 +159,10 @@ def _small(data: bytes, base: int) -> list[Field]:
     return found
 
 
-def _walk(blocks: Blocks, at: int, end: int, *, tolerant: bool) -> Iterator[Field]:
+_COMMON = frozenset({BYTES, VARINT})
+
+
+def _walk(blocks: Blocks | Memory, at: int, end: int, *, tolerant: bool) -> Iterator[Field]:
     """The fields from `at` to `end`, block by block."""
     data, base, safe = b"", 0, -1
     groups: list[int] = []
@@ -169,6 +195,51 @@ def message(source: Source, field: Field, *, tolerant: bool = False) -> Iterator
     return fields(source, field.offset, field.length, tolerant=tolerant)
 
 
+def pair(source: Source, field: Field) -> tuple[str, Field] | None:
+    """What `field` holds, where that is a text as field 1 and bytes as field 2, in this order and nothing else.
+
+    An entry of a map, or a name with what it names: messages that there are very many of. None for any other, also of
+    one written in another way or too long for this: they are for `message`.
+    """
+    if not isinstance(source, Memory) or field.length < _PAIR or field.wire != BYTES:
+        return None
+    data, at, end = source.data, field.offset, field.offset + field.length
+    if end > source.size or data[at] != _FIRST_BYTES or data[at + 1] > _PLAIN:
+        return None
+    tag = at + 2 + data[at + 1]
+    if tag + 2 > end or data[tag] != _SECOND_BYTES:
+        return None
+    begin, length = tag + 2, data[tag + 1]
+    if length > _PLAIN and begin < end and data[begin] <= _PLAIN:
+        begin, length = begin + 1, length & _PLAIN | data[begin] << 7
+    elif length > _PLAIN:
+        return None
+    if begin + length != end:
+        return None
+    return data[at + 2 : tag].decode("utf-8", errors="replace"), tuple.__new__(Field, (2, BYTES, 0, begin, length))
+
+
+_PAIR = 4
+"""Bytes of the shortest pair."""
+_FIRST_BYTES, _SECOND_BYTES, _PLAIN = 0x0A, 0x12, 127
+
+
+def only_child(source: Source, field: Field, tags: bytes) -> Field | None:
+    """What lies within `field` below messages that hold nothing else, one in the other, whose tags are `tags`.
+
+    None where that is not so, or where it is longer than a byte can say.
+    """
+    if not isinstance(source, Memory) or field.wire != BYTES or field.offset + field.length > source.size:
+        return None
+    data, at, length = source.data, field.offset, field.length
+    for tag in tags:
+        length -= 2
+        if not 0 <= length <= _PLAIN or data[at] != tag or data[at + 1] != length:
+            return None
+        at += 2
+    return tuple.__new__(Field, (tags[-1] >> 3, BYTES, 0, at, length))
+
+
 def bytes_of(source: Source, field: Field, limit: int) -> bytes:
     """What `field` holds; LimitExceeded if it is more than `limit` bytes."""
     _must_hold_bytes(field)
@@ -184,6 +255,8 @@ def text_of(source: Source, field: Field, limit: int) -> str:
     """
     _must_hold_bytes(field)
     if field.length <= limit:
+        if isinstance(source, Memory) and field.offset + field.length <= source.size:
+            return source.data[field.offset : field.offset + field.length].decode("utf-8", errors="replace")
         return source.read_at(field.offset, field.length).decode("utf-8", errors="replace")
     kept = source.read_at(field.offset, limit).decode("utf-8", errors="replace")
     return f"{kept}… ({field.length - limit} more bytes)"
@@ -247,6 +320,8 @@ def _field(data: bytes, pos: int, base: int) -> Field:
 
 def _varint(data: bytes, pos: int, base: int) -> tuple[int, int]:
     """The number at `data[pos]` and the position after it; IndexError where the data ends within it."""
+    if data[pos] > 127 and data[pos + 1] < 128:
+        return data[pos] & 127 | data[pos + 1] << 7, pos + 2
     value = 0
     for index in range(_MAX_VARINT):
         byte = data[pos + index]

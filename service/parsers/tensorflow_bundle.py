@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
@@ -17,8 +16,8 @@ from service.language import msg
 from service.parsers.protobuf import BYTES, Blocks, Field, fields, message, signed, text_of
 from service.parsers.sstable import entries, first
 from service.parsers.tensorflow_slices import Extent, extents_of, is_slice_key, read_key
-from service.parsers.tensorflow_types import dtype_name, shape_of
-from service.source import BytesSource, Meter, Source
+from service.parsers.tensorflow_types import dtype_name, shape_of, written_shape
+from service.source import BytesSource, Source
 from service.tree import Shape
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -143,14 +142,7 @@ def _entry(value: bytes, source: Source) -> Stored:
         return _any_entry(value, source)
     dtype, shape, shard, offset, size = found.groups()
     place = (_number(shard), _number(offset), _number(size))
-    return Stored(dtype_name(dtype[0]), _shape(shape), *place)
-
-
-@lru_cache(maxsize=1 << 16)
-def _shape(data: bytes) -> Shape | None:
-    """The sizes in a TensorShapeProto's bytes; most tensors of a model share theirs with others."""
-    inner = BytesSource(data, Meter(Limits()))
-    return shape_of(inner, Field(2, BYTES, 0, 0, len(data))) if data else ()
+    return Stored(dtype_name(dtype[0]), written_shape(shape), *place)
 
 
 def _number(data: bytes | None) -> int:

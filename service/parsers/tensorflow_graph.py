@@ -1,39 +1,28 @@
-"""GraphDef, MetaGraphDef and SavedModel: nodes with inputs and attributes, function library, signatures, collections.
+"""MetaGraphDef and SavedModel: what is said about a graph (signatures, collections, assets), and what begins like one.
 
-Knows the messages and where payloads lie; must not know what an operation does. Tensors' values are passed over.
-Sources: tensorflow/core/framework/graph.proto, node_def.proto, attr_value.proto, tensor.proto, function.proto;
-tensorflow/core/protobuf/meta_graph.proto, saved_model.proto.
+Knows the messages and where payloads lie; must not know what an operation does. Nodes are read in `tensorflow_nodes`.
+Sources: tensorflow/core/protobuf/meta_graph.proto, saved_model.proto, tensorflow/core/framework/variable.proto.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from service.errors import InputError, LimitExceeded
-from service.language import msg
-from service.parsers.protobuf import BYTES, Blocks, Field, bytes_of, fields, message, text_of
+from service.errors import InputError
+from service.parsers.protobuf import BYTES, Blocks, Field, bytes_of, fields, message, packed, text_of
+from service.parsers.tensorflow_nodes import MAX_NAME, entry_of
 from service.parsers.tensorflow_types import dtype_name, shape_of
 from service.source import Source
 from service.tree import Shape
 
-MAX_NODES = 1_000_000
-_NAME = 1 << 12
 _OPERATION = re.compile(r"[A-Z_][A-Za-z0-9_>]*")
 _NODE_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _MAX_COLLECTION = 100_000
-
-
-class Node(NamedTuple):
-    """One operation; `attributes` are the places of its attributes' names and values."""
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    attributes: tuple[Field, ...]
+_MAX_RANK = 254
 
 
 class Endpoint(NamedTuple):
@@ -52,6 +41,14 @@ class Signature(NamedTuple):
     inputs: tuple[Endpoint, ...]
     outputs: tuple[Endpoint, ...]
     method: str
+
+
+class Declared(NamedTuple):
+    """What a collection of TF 1 says of a variable: the whole it is a slice of, or itself; its switch; that shape."""
+
+    whole: str
+    trainable: bool
+    shape: Shape | None
 
 
 @dataclass(slots=True)
@@ -92,6 +89,8 @@ def looks_like_meta_graph(source: Source, place: Field | None = None) -> bool:
                 return looks_like_graph(source, part) or not part.length
             if part.number == 1 and not _is_meta_info(source, part):
                 return False
+            if part.number == 1 and part.offset + part.length > source.size:
+                return _lists_operations(source, part)
     except InputError:
         return False
     return False
@@ -107,67 +106,6 @@ def looks_like_saved_model(source: Source) -> bool:
     return numbers == [(1, 0), (2, BYTES)] and found[0].value == 1 and looks_like_meta_graph(source, found[1])
 
 
-class Listed(NamedTuple):
-    """A graph's nodes, and where its function libraries stand."""
-
-    nodes: list[Node]
-    libraries: tuple[Field, ...]
-
-
-def read_graph(source: Source, graph: Iterable[Field]) -> Listed:
-    """The nodes of a GraphDef. Raises InputError."""
-    found: list[Node] = []
-    libraries: list[Field] = []
-    for part in graph:
-        if part.number == 1 and part.wire == BYTES:
-            found.append(_node(source, part))
-            if len(found) > MAX_NODES:
-                raise LimitExceeded("graph_nodes", MAX_NODES, msg("The graph has too many nodes."))
-        elif part.number == 2 and part.wire == BYTES:
-            libraries.append(part)
-    return Listed(found, tuple(libraries))
-
-
-def operations(source: Source, graph: Listed) -> Iterator[tuple[str, str]]:
-    """Node and operation of a graph's nodes, then function and operation of those in its functions."""
-    for node in graph.nodes:
-        yield node.name, node.op
-    count = 0
-    for library in graph.libraries:
-        for function in message(source, library):
-            if function.number != 1 or function.wire != BYTES:
-                continue
-            name = ""
-            for part in message(source, function):
-                if part.number == 1 and part.wire == BYTES:
-                    name = _first_text(source, part, 1)
-                elif part.number == 3 and part.wire == BYTES:
-                    count += 1
-                    if count > MAX_NODES:
-                        raise LimitExceeded("graph_nodes", MAX_NODES, msg("The functions have too many nodes."))
-                    yield name, _first_text(source, part, 2)
-
-
-def attributes(source: Source, node: Node) -> dict[str, Field]:
-    """Where the attributes of `node` hold their value, by name."""
-    found: dict[str, Field] = {}
-    for place in node.attributes:
-        key, value = "", None
-        for part in message(source, place):
-            if part.number == 1:
-                key = text_of(source, part, _NAME)
-            elif part.number == 2 and part.wire == BYTES:
-                value = part
-        if value is not None:
-            found[key] = value
-    return found
-
-
-def value_of(source: Source, attribute: Field | None) -> Field | None:
-    """The one field of an attribute's value, None without."""
-    return next(message(source, attribute), None) if attribute is not None else None
-
-
 def read_meta_graph(source: Source, parts: Iterable[Field]) -> MetaGraph:
     """What a MetaGraphDef says beside its graph. Raises InputError."""
     found = MetaGraph()
@@ -179,13 +117,13 @@ def read_meta_graph(source: Source, parts: Iterable[Field]) -> MetaGraph:
         elif part.number == 2:
             found.graph = part
         elif part.number == 4:
-            key, value = _entry(source, part)
+            key, value = entry_of(source, part)
             if value is not None:
                 found.collections[key] = value
         elif part.number == 5:
             found.signatures.append(_signature(source, part))
         elif part.number == 6:
-            names = [text_of(source, one, _NAME) for one in message(source, part) if one.number == 2]
+            names = [text_of(source, one, MAX_NAME) for one in message(source, part) if one.number == 2]
             found.assets.extend(names[:1])
         elif part.number == 7:
             found.objects = part
@@ -203,9 +141,9 @@ def saved_model(source: Blocks) -> tuple[int, list[MetaGraph]]:
     return version, graphs
 
 
-def variable_names(source: Source, collection: Field | None) -> dict[str, tuple[str, bool]]:
-    """Names of a collection of variables (TF 1): with each, the whole it is a slice of or itself, and its switch."""
-    found: dict[str, tuple[str, bool]] = {}
+def variable_names(source: Source, collection: Field | None) -> dict[str, Declared]:
+    """What a collection of variables (TF 1) says of each, by name."""
+    found: dict[str, Declared] = {}
     if collection is None:
         return found
     for kind in message(source, collection):
@@ -213,30 +151,42 @@ def variable_names(source: Source, collection: Field | None) -> dict[str, tuple[
             continue
         for item in message(source, kind):
             if item.number == 1 and item.wire == BYTES and len(found) < _MAX_COLLECTION:
-                name, whole, trainable = _variable(source, item)
-                found[name] = (whole or name, trainable)
+                name, declared = _variable(source, item)
+                found[name] = declared
     return found
 
 
-def _variable(source: Source, item: Field) -> tuple[str, str, bool]:
-    name, whole, trainable = "", "", False
+def _variable(source: Source, item: Field) -> tuple[str, Declared]:
+    name, whole, trainable, shape = "", "", False, None
     for part in message(source, item):
         if part.number == 1:
-            name = text_of(source, part, _NAME).removesuffix(":0")
+            name = text_of(source, part, MAX_NAME).removesuffix(":0")
         elif part.number == 4 and part.wire == BYTES:
-            whole = _first_text(source, part, 1)
+            whole, shape = _slice(source, part)
         elif part.number == 7:
             trainable = bool(part.value)
-    return name, whole, trainable
+    return name, Declared(whole or name, trainable, shape)
+
+
+def _slice(source: Source, place: Field) -> tuple[str, Shape]:
+    """Name and shape of the variable that a SaveSliceInfoDef describes a slice of."""
+    name = ""
+    shape: list[int | None] = []
+    for part in message(source, place):
+        if part.number == 1:
+            name = text_of(source, part, MAX_NAME)
+        elif part.number == 2:
+            shape.extend(packed(source, part, _MAX_RANK))
+    return name, tuple(shape) if len(shape) <= _MAX_RANK else ()
 
 
 def _is_node(source: Source, place: Field) -> bool:
     found = list(islice(message(source, place, tolerant=True), 2))
     if [(part.number, part.wire) for part in found] != [(1, BYTES), (2, BYTES)]:
         return False
-    if max(part.length for part in found) > _NAME or found[1].offset + found[1].length > source.size:
+    if max(part.length for part in found) > MAX_NAME or found[1].offset + found[1].length > source.size:
         return False
-    name, op = (text_of(source, part, _NAME) for part in found)
+    name, op = (text_of(source, part, MAX_NAME) for part in found)
     return _NODE_NAME.fullmatch(name) is not None and _OPERATION.fullmatch(op) is not None
 
 
@@ -245,51 +195,28 @@ def _is_meta_info(source: Source, place: Field) -> bool:
     return all(part.number <= 8 for part in parts) and any(part.number in (2, 4, 5, 6) for part in parts)
 
 
-def _node(source: Source, place: Field) -> Node:
-    name, op = "", ""
-    inputs: list[str] = []
-    attributes: list[Field] = []
-    for part in message(source, place):
-        number = part.number
-        if number == 5:
-            attributes.append(part)
-        elif number == 3:
-            inputs.append(text_of(source, part, _NAME))
-        elif number == 1:
-            name = text_of(source, part, _NAME)
-        elif number == 2:
-            op = text_of(source, part, _NAME)
-    return Node(name, op, tuple(inputs), tuple(attributes))
-
-
-def _first_text(source: Source, place: Field, number: int) -> str:
-    for part in message(source, place):
-        if part.number == number and part.wire == BYTES:
-            return text_of(source, part, _NAME)
-    return ""
-
-
-def _entry(source: Source, place: Field) -> tuple[str, Field | None]:
-    """Key and place of the value of one entry of a map."""
-    key, value = "", None
-    for part in message(source, place):
-        if part.number == 1 and part.wire == BYTES:
-            key = text_of(source, part, _NAME)
-        elif part.number == 2 and part.wire == BYTES:
-            value = part
-    return key, value
+def _lists_operations(source: Source, info: Field) -> bool:
+    """Whether a MetaInfoDef tells the operations that a graph needs: known by it where the file ends within."""
+    place = info
+    for number in (2, 1, 1):
+        inner = message(source, place, tolerant=True)
+        found = next((part for part in inner if (part.number, part.wire) == (number, BYTES)), None)
+        if found is None:
+            return False
+        place = found
+    return place.length <= MAX_NAME and _OPERATION.fullmatch(text_of(source, place, MAX_NAME)) is not None
 
 
 def _meta_info(source: Source, place: Field, found: MetaGraph) -> None:
     for part in message(source, place):
         if part.number == 4 and part.wire == BYTES:
-            found.tags.append(text_of(source, part, _NAME))
+            found.tags.append(text_of(source, part, MAX_NAME))
         elif part.number == 5 and part.wire == BYTES:
-            found.version = bytes_of(source, part, _NAME).decode("utf-8", "replace")
+            found.version = bytes_of(source, part, MAX_NAME).decode("utf-8", "replace")
 
 
 def _signature(source: Source, place: Field) -> Signature:
-    name, value = _entry(source, place)
+    name, value = entry_of(source, place)
     inputs: list[Endpoint] = []
     outputs: list[Endpoint] = []
     method = ""
@@ -299,16 +226,16 @@ def _signature(source: Source, place: Field) -> Signature:
         if part.number in (1, 2):
             (inputs if part.number == 1 else outputs).append(_endpoint(source, part))
         elif part.number == 3:
-            method = text_of(source, part, _NAME)
+            method = text_of(source, part, MAX_NAME)
     return Signature(name, tuple(inputs), tuple(outputs), method)
 
 
 def _endpoint(source: Source, place: Field) -> Endpoint:
-    key, value = _entry(source, place)
+    key, value = entry_of(source, place)
     tensor, dtype, shape = "", None, None
     for part in message(source, value) if value is not None else ():
         if part.number == 1 and part.wire == BYTES:
-            tensor = text_of(source, part, _NAME)
+            tensor = text_of(source, part, MAX_NAME)
         elif part.number == 2:
             dtype = dtype_name(part.value)
         elif part.number == 3 and part.wire == BYTES:

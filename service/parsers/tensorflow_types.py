@@ -5,8 +5,11 @@ Sources: tensorflow/core/framework/types.proto, tensor_shape.proto.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from service.config import Limits
 from service.parsers.protobuf import BYTES, Field, message, signed
-from service.source import Source
+from service.source import BytesSource, Meter, Source
 from service.tree import Shape
 
 _DTYPES = (
@@ -45,6 +48,23 @@ def shape_of(source: Source, field: Field) -> Shape | None:
             if len(sizes) > _MAX_RANK:
                 return None
     return tuple(sizes)
+
+
+@lru_cache(maxsize=1 << 16)
+def written_shape(data: bytes) -> Shape | None:
+    """The sizes in a TensorShapeProto's bytes; most tensors of a model share theirs with others. Raises InputError."""
+    return shape_of(BytesSource(data, Meter(Limits())), Field(2, BYTES, 0, 0, len(data))) if data else ()
+
+
+def short_number(data: bytes, at: int) -> tuple[int, int]:
+    """The number of up to five bytes at `at`, and what follows it; IndexError where it is longer or cut."""
+    value = 0
+    for index in range(5):
+        byte = data[at + index]
+        value |= (byte & 127) << (7 * index)
+        if byte < 128:
+            return value, at + index + 1
+    raise IndexError(at)
 
 
 def _size(source: Source, dim: Field) -> int | None:

@@ -58,11 +58,21 @@ def document(source: Source, *, max_bytes: int, member: str | None = None) -> st
 
 
 def tags(
-    text: str, *, max_depth: int, member: str | None = None, skipped: frozenset[str] = frozenset()
+    text: str,
+    *,
+    max_depth: int,
+    member: str | None = None,
+    skipped: frozenset[str] = frozenset(),
+    begin: int | None = None,
 ) -> Iterator[Tag]:
     """Every tag of a document in order; offsets are in characters.
 
-    `skipped` are elements of no interest: each comes as a leaf, and what is in it is not looked at.
+    Args:
+        text: The document.
+        max_depth: Most elements that may lie in each other.
+        member: Name of the document in errors.
+        skipped: Elements that come as a leaf with all that is in them as text, which is not looked at.
+        begin: Where one of those begins: then only its own tags come.
 
     Raises:
         MalformedFile: Not XML: a stray `<`, a tag closed that was not opened, text outside the root.
@@ -71,8 +81,10 @@ def tags(
         LimitExceeded: Nested deeper than `max_depth`.
     """
     opened: list[str] = []
-    at, seen = _prologue(text, 0, member), False
+    at, seen = _prologue(text, 0, member) if begin is None else begin, False
     while at < len(text):
+        if begin is not None and seen and not opened:
+            return
         found = _TAG.match(text, at)
         if found is None:
             at = _markup(text, at, member)
@@ -82,8 +94,10 @@ def tags(
             raise MalformedFile(msg("The XML document goes on after its end."), member=member, offset=at)
         seen, end = True, found.end()
         kind = CLOSE if close else LEAF if empty or ended else OPEN
-        if kind == OPEN and name in skipped:
-            kind, end = LEAF, _end_of(text, name, end, at, member)
+        if kind == OPEN and name in skipped and at != begin:
+            start = found.start(5)
+            stop, end = _end_of(text, name, start, at, member)
+            kind, after = LEAF, text[start:stop]
         elif kind == OPEN:
             _check_depth(opened, at, max_depth, member)
             opened.append(name)
@@ -154,8 +168,8 @@ def _not_open(name: str, at: int, member: str | None) -> MalformedFile:
     )  # fmt: skip
 
 
-def _end_of(text: str, name: str, start: int, at: int, member: str | None) -> int:
-    """The end of an element whose content is skipped, and of the text after it."""
+def _end_of(text: str, name: str, start: int, at: int, member: str | None) -> tuple[int, int]:
+    """The end of what is in an element, and that of the text after it."""
     closing = f"</{name}>"
     stop = text.find(closing, start)
     if stop < 0:
@@ -163,7 +177,7 @@ def _end_of(text: str, name: str, start: int, at: int, member: str | None) -> in
             msg("The XML document ends inside {element}.", element=name[:80]), member=member, offset=at
         )
     following = text.find("<", stop + len(closing))
-    return len(text) if following < 0 else following
+    return stop, len(text) if following < 0 else following
 
 
 def _prologue(text: str, at: int, member: str | None) -> int:

@@ -62,7 +62,7 @@ def locate_directory(source: Source) -> tuple[int, int, int]:
     """
     reach = min(source.size, _END_REACH)
     tail = source.read_at(source.size - reach, reach)
-    at = _find_end(tail)
+    at = _find_end(tail, source.size)
     end = source.size - reach + at
     _, disk, start_disk, here, count, size, start, _ = _END.unpack_from(tail, at)
     boundary = end
@@ -83,14 +83,16 @@ def locate_directory(source: Source) -> tuple[int, int, int]:
     return start, size, count
 
 
-def _find_end(tail: bytes) -> int:
-    """Where the end record starts in `tail`: the last one whose comment reaches the end of the file."""
+def _find_end(tail: bytes, size: int) -> int:
+    """Where the end record starts in `tail`: the last one whose comment reaches the end of the file of `size` bytes."""
     at = tail.rfind(END_SIGNATURE)
     while at >= 0:
         if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[7] == len(tail):
             return at
         at = tail.rfind(END_SIGNATURE, 0, at)
-    raise TruncatedFile(msg("The zip archive has no end record: its last part is missing, or something follows it."))
+    raise TruncatedFile(
+        msg("The zip archive has no end record: its last part is missing, or something follows it."), offset=size
+    )
 
 
 def _read_end64(source: Source, locator: int) -> tuple[int, int, int, int, int, int, int]:

@@ -75,7 +75,7 @@ def read(upload: Upload) -> Model:
         layers=tuple(described),
         security=tuple(_dangers(layers.delegates)),
         findings=tuple(weights.findings),
-        complete=not closed and not weights.missing,
+        complete=not (closed or weights.missing or weights.cut),
         notes=tuple(_notes(closed, layers.delegates, weights)),
     )
 

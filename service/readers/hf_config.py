@@ -6,6 +6,7 @@ Knows which documents it is; must not know a model's layers.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 
 from service.catalog.hf_documents import Document, is_diffusers, is_transformers, read_document
@@ -35,6 +36,8 @@ FORMAT = Format(
 
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers")
 _PROBE = 1 << 20
+_CLASS = re.compile(rb'"architectures"\s*:\s*\[\s*"\w')
+"""What a configuration that breaks off is known by: its keys are sorted, so that this comes first."""
 
 
 def accept(upload: Upload) -> bool:
@@ -91,7 +94,7 @@ def _is_config(source: Source) -> bool:
     document = _peek(source)
     if document is None:
         start = head(source, HEAD_BYTES)
-        return b'"model_type"' in start and b'"architectures"' in start
+        return _CLASS.search(start) is not None and b'"weight_map"' not in start
     return is_transformers(document) or is_diffusers(document)
 
 

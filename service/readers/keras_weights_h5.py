@@ -5,17 +5,22 @@ Knows that they hold an object tree and no configuration. The tree becomes layer
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
 from service.catalog.keras_model import Parts, from_object_tree
 from service.catalog.keras_objects import group_name
 from service.catalog.keras_shelf import CONTAINERS
 from service.errors import InputError, MalformedFile
 from service.formats import Format, Upload
 from service.language import Message, msg
-from service.parsers.hdf5 import Hdf5, merge, peek_hdf5, read_hdf5
+from service.parsers.hdf5 import Group, Hdf5, merge, peek_hdf5, read_hdf5
 from service.parsers.hdf5_pages import find_hdf5
 from service.parsers.json_text import parse_object
+from service.plain import text
 from service.source import Source, head
-from service.tree import Model, ModelInfo
+from service.tree import Model, ModelInfo, Weight
 
 FORMAT = Format(
     id="keras_weights_h5",
@@ -81,7 +86,28 @@ def _sharded(upload: Upload) -> Model:
     notes = tuple(
         msg("The shard {name} was not uploaded: its weights are missing here.", name=name) for name in missing
     )
-    return _model(whole, parts, tuple(names), notes)
+    owners = {path: name for name, file in reversed(files) for path in _datasets(file.root)}
+    layers = tuple(msgspec.structs.replace(layer, weights=tuple(_placed(weight, owners) for weight in layer.weights))
+                   for layer in parts.layers)  # fmt: skip
+    return _model(whole, msgspec.structs.replace(parts, layers=layers), tuple(names), notes)
+
+
+def _datasets(root: Group) -> Iterator[str]:
+    """Paths of all datasets of one shard."""
+    pending = [root]
+    while pending:
+        group = pending.pop()
+        yield from (dataset.path for dataset in group.datasets.values())
+        pending.extend(group.groups.values())
+
+
+def _placed(weight: Weight, owners: Mapping[str, str]) -> Weight:
+    """The weight with the shard that it is in: of two with one dataset the first, as Keras reads them."""
+    member = owners.get(weight.stored_as or "")
+    if weight.location is None or member is None:
+        return weight
+    location = msgspec.structs.replace(weight.location, member=text(member, 500))
+    return msgspec.structs.replace(weight, location=location)
 
 
 def _read_shard(source: Source, name: str) -> Hdf5:

@@ -66,7 +66,7 @@ def read(upload: Upload) -> Model:
         dangers.extend(trailing(source, trace.end, limits, None))
 
     def look() -> tuple[Description, list[Danger]]:
-        saved = describe_saved(trace.value, limits)
+        saved = describe_saved(trace.value, limits, trace.begins)
         return Description(layers=saved.layers, states=saved.states, tags=saved.tags, notes=saved.notes), []
 
     return build(ModelInfo(format=FORMAT.id, framework=FORMAT.framework), trace.broken, dangers, look)

@@ -29,13 +29,8 @@ from service.parsers.tensorflow_bundle import (
     read_single,
     read_string,
 )
-from service.parsers.tensorflow_graph import (
-    looks_like_meta_graph,
-    operations,
-    read_graph,
-    read_meta_graph,
-    variable_names,
-)
+from service.parsers.tensorflow_graph import looks_like_meta_graph, read_meta_graph, variable_names
+from service.parsers.tensorflow_nodes import operations, read_graph
 from service.parsers.tensorflow_objects import Object, read_trackable
 from service.plain import text
 from service.source import BytesSource, Source, head
@@ -220,7 +215,7 @@ def _graph(files: _Files) -> _Graph | None:
     except InputError as error:
         raise error.within(name) from None
     known = bool(learn) or bool(every)
-    whole = {one: told[0] for one, told in {**every, **learn}.items()}
+    whole = {one: told.whole for one, told in {**every, **learn}.items()}
     trainable = {whole[one]: one in learn for one in whole} if known else {}
     roles = {whole.get(one, one): role for one, role in roles_of(graph.nodes).items()}
     made = [whole.get(node.name, node.name) for node in graph.nodes if node.op in VARIABLES]

@@ -21,14 +21,12 @@ from service.language import msg
 from service.parsers.protobuf import Blocks, Field, fields, message
 from service.parsers.tensorflow_graph import (
     MetaGraph,
-    Node,
     looks_like_graph,
     looks_like_meta_graph,
-    operations,
-    read_graph,
     read_meta_graph,
     variable_names,
 )
+from service.parsers.tensorflow_nodes import Node, operations, read_graph
 from service.plain import text
 from service.tree import Danger, Model, ModelInfo
 
@@ -75,7 +73,13 @@ def read(upload: Upload) -> Model:
     if holds_variables(found):
         return _with_variables(source, content, found, security, upload)
     model = describe_frozen(source, found, upload.limits)
-    return Model(info=_info(content, found), layers=model.layers, states=model.states, security=security)
+    return Model(
+        info=_info(content, found),
+        layers=model.layers,
+        states=model.states,
+        security=security,
+        notes=model.notes,
+    )
 
 
 def _content(source: Blocks) -> _Content:
@@ -97,9 +101,9 @@ def _with_variables(
     collections = content.meta.collections if content.meta is not None else {}
     every = variable_names(source, collections.get("variables"))
     learn = variable_names(source, collections.get("trainable_variables"))
-    trainable = {name: name in learn for name in {**every, **learn}}
-    whole = {name: told[0] for name, told in {**every, **learn}.items()}
-    told = wholes(variables(source, found, trainable), whole)
+    declared = {**every, **learn}
+    told = wholes(variables(source, found, {name: name in learn for name in declared}), declared)
+    whole = {name: one.whole for name, one in declared.items()}
     roles = {whole.get(name, name): role for name, role in roles_of(found).items()}
     model = describe(told, upload.limits, roles=roles)
     return Model(

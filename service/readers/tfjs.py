@@ -6,7 +6,8 @@ Knows which JSON is which and how paths lead to files; layers are made in `catal
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from service.catalog.keras_config import parse_model
@@ -18,11 +19,11 @@ from service.catalog.tf_states import set_apart
 from service.catalog.tf_training import describe, with_optimizer
 from service.catalog.tf_variables import as_stored, beside, found_by_key
 from service.catalog.tfjs_graph import describe_topology
-from service.catalog.tfjs_manifest import Laid, lay_out, path_dangers, read_manifest
+from service.catalog.tfjs_manifest import Group, Laid, lay_out, path_dangers, read_manifest
 from service.config import Limits
 from service.errors import InputError, MalformedFile
 from service.formats import HEAD_BYTES, Format, Upload
-from service.language import msg
+from service.language import Message, msg
 from service.parsers.json_text import parse
 from service.plain import json_value, text
 from service.source import Source, head
@@ -41,15 +42,17 @@ FORMAT = Format(
     priority=35,
 )
 
+_PATHS = re.compile(rb'"paths"\s*+:\s*+(\[[^\]\[{]*+\])')
 _START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*([{\[])")
+_GROUP = re.compile(_START.pattern + rb'[ \t\r\n]*\{[ \t\r\n]*"weights"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*\{')
+"""How a manifest without a topology begins; its files are named behind the weights, where it may be cut off."""
 
 
 class _Document(NamedTuple):
-    """The JSON that describes the model, its name among the files, and the other files by normal name."""
+    """The JSON that describes the model, and its name among the files."""
 
     name: str | None
     value: Any
-    files: dict[str, tuple[str, Source]]
 
 
 def find(upload: Upload) -> Sequence[frozenset[str]]:
@@ -80,16 +83,21 @@ def _looks_right(source: Source) -> bool:
     ends = start + source.read_at(max(0, source.size - HEAD_BYTES), min(HEAD_BYTES, source.size))
     if opened[1] == b"{":
         return b'"modelTopology"' in ends or b'"weightsManifest"' in ends
+    if _GROUP.match(start):
+        return b'"shape"' in start and b'"dtype"' in start
     return b'"weights"' in start and all(word in ends for word in (b'"paths"', b'"shape"', b'"dtype"'))
 
 
 def _paths(source: Source, limits: Limits) -> list[str]:
-    """The files that a manifest names; none where it cannot be read."""
-    try:
-        value = _parsed(source, limits, None)
-        return [path for group in read_manifest(_manifest(value), limits) for path in group.paths]
-    except InputError:
-        return []
+    """The files that a document's manifest names, without reading the document for what it means."""
+    found: list[str] = []
+    for listed in _PATHS.finditer(head(source, limits.json_bytes)):
+        try:
+            value = parse(listed[1], max_bytes=limits.json_bytes, max_depth=2)
+        except InputError:
+            continue
+        found.extend(path for path in value if isinstance(path, str))
+    return found
 
 
 def _parsed(source: Source, limits: Limits, member: str | None) -> Any:
@@ -105,7 +113,7 @@ def read(upload: Upload) -> Model:
     """The model's layers. Raises InputError."""
     document = _document(upload)
     groups = read_manifest(_manifest(document.value), upload.limits)
-    laid = lay_out(groups, document.files)
+    laid = lay_out(groups, _files(groups, document.name, upload))
     known = document.value if isinstance(document.value, dict) else {}
     topology = known.get("modelTopology")
     model = _model(topology, known, laid, upload.limits, document.name)
@@ -116,7 +124,7 @@ def read(upload: Upload) -> Model:
         security=(*model.security, *path_dangers(groups, document.name)),
         findings=tuple(laid.findings),
         complete=laid.complete and bool(groups),
-        notes=(*laid.notes, *((_NO_MANIFEST,) if not groups else ())),
+        notes=(*model.notes, *laid.notes, *((_NO_MANIFEST,) if not groups else ())),
     )
 
 
@@ -134,12 +142,13 @@ class _Read(NamedTuple):
     name: str | None = None
     type: str | None = None
     keras_version: str | None = None
+    notes: tuple[Message, ...] = ()
 
 
 def _model(topology: Any, known: dict[str, Any], laid: Laid, limits: Limits, member: str | None) -> _Read:
     if isinstance(topology, dict) and "node" in topology:
         graph = describe_topology(topology, laid.variables, limits)
-        return _Read("graph-model", "tensorflow", graph.layers, graph.states)
+        return _Read("graph-model", "tensorflow", graph.layers, graph.states, notes=graph.notes)
     if isinstance(topology, dict):
         return _layers_model(topology, known, laid, limits, member)
     found = describe(laid.variables, limits)
@@ -191,28 +200,28 @@ def _optimizer(laid: Laid, training: dict[str, Any]) -> tuple[State, ...]:
 
 def _document(upload: Upload) -> _Document:
     if upload.single is not None:
-        return _Document(None, _parsed(upload.single, upload.limits, None), {})
+        return _Document(None, _parsed(upload.single, upload.limits, None))
     parts = normal(upload.parts)
     given = {normal_name(name): name for name in upload.parts}
     name = next((one for one in sorted(parts, key=len) if one.endswith(".json") and _looks_right(parts[one])), None)
     if name is None:
         raise MalformedFile(msg("No model.json and no weights manifest is among the files."))
-    value = _parsed(parts[name], upload.limits, given[name])
-    return _Document(given[name], value, _files(value, name, parts, given, upload.limits))
+    return _Document(given[name], _parsed(parts[name], upload.limits, given[name]))
 
 
-def _files(
-    value: Any, name: str, parts: Mapping[str, Source], given: Mapping[str, str], limits: Limits
-) -> dict[str, tuple[str, Source]]:
+def _files(groups: Sequence[Group], document: str | None, upload: Upload) -> dict[str, tuple[str, Source]]:
     """The uploaded files by the paths that the manifest has for them: below the JSON's folder, else by base name."""
-    by_base = {base(one): one for one in parts if one != name}
+    if document is None:
+        return {}
+    name = normal_name(document)
+    given = {normal_name(one): one for one in upload.parts}
+    by_base = {base(one): one for one in given if one != name}
     found: dict[str, tuple[str, Source]] = {}
-    for group in read_manifest(_manifest(value), limits):
-        for path in group.paths:
-            wanted = normal_name(f"{folder(name)}{path}")
-            there = wanted if wanted in parts else by_base.get(base(normal_name(path)))
-            if there is not None:
-                found[path] = (given[there], parts[there])
+    for path in chain.from_iterable(group.paths for group in groups):
+        wanted = normal_name(f"{folder(name)}{path}")
+        there = wanted if wanted in given else by_base.get(base(normal_name(path)))
+        if there is not None:
+            found[path] = (given[there], upload.parts[given[there]])
     return found
 
 

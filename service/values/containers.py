@@ -76,7 +76,7 @@ class Container:
         outer, nested, inner = member.partition(_NESTED)
         if nested:
             return self._inside(self._part(outer), inner)
-        names = {name.replace("\\", "/").removeprefix("./"): name for name in self._upload.parts}
+        names = {text(name.replace("\\", "/").removeprefix("./")): name for name in self._upload.parts}
         found = [name for name in names if name == member or name.endswith(f"/{member}")]
         if not found:
             raise _missing(member)

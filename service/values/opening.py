@@ -5,6 +5,8 @@ The report is not believed: it names a place, and that place is found again in t
 
 from __future__ import annotations
 
+from math import prod
+
 from service.errors import InputError
 from service.formats import Upload
 from service.language import msg
@@ -34,8 +36,8 @@ SEVERAL = "several"
 _HDF5 = frozenset({"keras_v3", "keras_h5", "keras_weights_h5"})
 """Formats that keep each weight as a dataset of an HDF5 file."""
 _NO_PLACE = msg(
-    "Its values do not lie in the upload as one plain array: they are in a file that was not sent, packed, compressed,"
-    " in several pieces, or the file does not tell where."
+    "Its values do not lie in the upload as one plain array: they are in a file that was not sent or is cut off,"
+    " packed, compressed, in several pieces, or the file does not tell where."
 )
 
 
@@ -75,7 +77,20 @@ class StorageValues:
             raise ValuesUnavailable(_NO_PLACE)
         source = self._container.open(place.member)
         big = self._container.is_big_endian(place.member)
+        whole = prod(shape) * element.code.itemsize
+        if place.strides is None and place.length is not None and place.length < whole:
+            packed = _packed(source, place.offset, place.length, shape, element)
+            return WeightValues(packed, element, self._meter)
         return WeightValues(strided(source, place.offset, shape, place.strides, element, big=big), element, self._meter)
+
+
+def _packed(source: Source, offset: int, length: int, shape: Index, element: Element) -> Stored:
+    """Two whole numbers of 4 bits in each byte, the first in the low bits, as ONNX, OpenVINO and TFLite store them."""
+    bytes_ = element_of("uint8")
+    if bytes_ is None or not shape or shape[-1] % 2 or 2 * length != prod(shape):
+        raise ValuesUnavailable(msg("The values are packed in a way that is not read."))
+    halved = strided(source, offset, (*shape[:-1], shape[-1] // 2), None, bytes_)
+    return Nibbles.over(halved, shape, element)
 
 
 class DatasetValues:

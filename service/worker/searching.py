@@ -5,8 +5,10 @@ Knows readers by what they offer and archives by their members; must not know an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from service.errors import InputError, UnknownFormat
@@ -81,11 +83,17 @@ def _read_once(source: Source, small: int) -> Source:
 def _look_into(upload: Upload, readers: Sequence[Reader], search: Search, depth: int) -> None:
     """Add the models among some files: first those of several files, then each file by itself."""
     left = dict(upload.parts)
+    taken: list[tuple[Reader, frozenset[str], frozenset[str]]] = []
     for reader, names in _sets(upload, readers):
-        if names <= left.keys():
-            search.found.append(Found(reader, upload.only(names), _folder(names)))
-            for name in names:
+        own = names & left.keys()  # models of one folder may share documents: a configuration, a checkpoint's state
+        if own and names <= upload.parts.keys():
+            taken.append((reader, names, own))
+            for name in own:
                 del left[name]
+    paths = _paths([names for _, names, _ in taken], [own for _, _, own in taken])
+    search.found.extend(
+        Found(reader, upload.only(names), path) for (reader, names, _), path in zip(taken, paths, strict=True)
+    )
     for name, source in left.items():
         search.asked += 1
         single = Upload({name: source}, upload.meter)
@@ -127,14 +135,26 @@ def _members(source: Source, prefix: str, upload: Upload, search: Search) -> Upl
     return Upload(members, upload.meter)
 
 
+def _paths(sets: Sequence[frozenset[str]], owned: Sequence[frozenset[str]]) -> list[str]:
+    """Where each set of files is: the folder that holds them all, or a file of its own where others are there too."""
+    holders = Counter(chain.from_iterable(sets))
+    folders = [_folder(own) for own in owned]
+    several = Counter(folders)
+    found = []
+    for folder, own in zip(folders, owned, strict=True):
+        only = [name for name in own if holders[name] == 1] or own
+        found.append(folder if folder and several[folder] == 1 else min(only, key=lambda name: (len(name), name)))
+    return found
+
+
 def _folder(names: frozenset[str]) -> str:
-    """The folder that holds them all; the first of them where that has no name."""
+    """The folder that holds them all; empty where that has no name."""
     folders = [name.replace("\\", "/").split("/")[:-1] for name in names]
     common = folders[0]
     for steps in folders[1:]:
         same = next((at for at, (one, other) in enumerate(zip(common, steps, strict=False)) if one != other), None)
         common = common[: min(len(common), len(steps)) if same is None else same]
-    return "/".join(common) or min(names)
+    return "/".join(common)
 
 
 def _nothing(upload: Upload, search: Search) -> UnknownFormat:

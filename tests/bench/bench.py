@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 
 import urllib3
 
+from tests.bench.sizes import large_table, sizes_table
 from tests.bench.statistics import large_file, statistics_table
 from tests.corpus import CACHE, ROOT, interpreter
 
@@ -239,6 +240,12 @@ def main() -> None:
         print(f"\n{huge_spec(address)}\n", flush=True)
         for line in large_files(address, folder, chosen.rounds):
             print(line, flush=True)
+        print()
+        for line in sizes_table(lambda path: post_file(address, path), chosen.rounds):
+            print(line, flush=True)
+    print()
+    for line in large_table(chosen.rounds):
+        print(line, flush=True)
     print(f"\n{large_file(4)}\n", flush=True)
     for line in statistics_table(chosen.rounds):
         print(line, flush=True)

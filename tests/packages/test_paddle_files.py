@@ -16,7 +16,7 @@ import pytest
 from service.config import Limits
 from service.enrich.pipeline import enrich
 from service.formats import Upload
-from service.readers import paddle_inference, paddle_tensors
+from service.readers import paddle_inference, paddle_json, paddle_params, paddle_tensors
 from service.source import FileSource, Meter
 from service.tree import Model, Weight
 from tests.corpus import interpreter
@@ -25,12 +25,17 @@ from tests.packages.fetch import Shipped, fetch_all, manifest
 ANSWERS = Path(__file__).with_name("field_answers.py")
 PROGRAMS = [file for file in manifest("paddle") if file.format == "paddle_inference"]
 FOLDERS = [file for file in manifest("paddle") if file.format == "paddle_tensors"]
+NEW = [file for file in manifest("paddle") if file.format in ("paddle_json", "paddle_params")]
+READERS = {
+    "paddle_inference": paddle_inference, "paddle_json": paddle_json, "paddle_params": paddle_params,
+    "paddle_tensors": paddle_tensors,
+}  # fmt: skip
 EACH = pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: Path(file.path).parent.name)
 
 
 def ours(file: Shipped) -> Model:
     """The enriched model of all its files."""
-    reader = paddle_inference if file.format == "paddle_inference" else paddle_tensors
+    reader = READERS[file.format]
     meter = Meter(Limits())
     with ExitStack() as opened:
         upload = Upload(
@@ -54,7 +59,7 @@ def theirs(file: Shipped, folder: Path) -> dict[str, Any]:
     for name, path in fetch_all(file).items():
         shutil.copy(path, folder / name)
     program = str(folder / Path(file.path).name)
-    command = [interpreter("field"), str(ANSWERS), "paddle", program]
+    command = [interpreter("field"), str(ANSWERS), file.answer, program]
     done = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     found: dict[str, Any] = json.loads(done.stdout)[program]
@@ -94,3 +99,25 @@ def test_a_folder_of_parameters_has_layers(file: Shipped) -> None:
     assert (len(held), sum(one.count or 0 for one in held.values())) == (file.weights, file.elements)
     assert held["word_emb"].shape == (20941, 128)
     assert (held["fc_0.w_0"].shape, held["fc_0.w_0"].role) == ((128, 384), "kernel")
+    gru = held["gru_0.w_0"]  # of before version 2: the layer fc_0 multiplies the inputs, this one the state alone
+    assert (gru.shape, gru.role, gru.layout) == ((128, 384), "recurrent_kernel", "in-out")
+
+
+@pytest.mark.parametrize("file", NEW, ids=lambda file: f"{Path(file.path).parent.name}-{Path(file.path).stem}")
+def test_programs_and_states_of_paddle_3_are_those_that_it_loads(file: Shipped, tmp_path: Path) -> None:
+    """Every array with its name and shape; a program's at their places, with training recorded; all explained."""
+    facts, model = theirs(file, tmp_path), ours(file)
+    held = stored(model)
+    assert {name: list(one.shape or ()) for name, one in held.items()} == facts["shapes"]
+    assert (len(held), sum(one.count or 0 for one in held.values())) == (file.weights, file.elements)
+    assert model.complete
+    assert not model.security
+    assert not [one for one in model.findings if one.rule in ("parameter_differs", "formula_mismatch")]
+    assert {layer.explanation.status for layer in model.layers if layer.explanation is not None} <= {"complete"}
+    if file.format == "paddle_json":
+        data = next(path for name, path in fetch_all(file).items() if name.endswith(".pdiparams")).read_bytes()
+        assert {one.trainable_source for one in held.values()} == {"recorded", "rule"}
+        for name, one in held.items():
+            assert one.location is not None
+            first = struct.unpack_from("<f", data, one.location.offset or 0)[0]
+            assert first == pytest.approx(facts["first"][name], rel=1e-6), name

@@ -47,3 +47,14 @@ def test_face_detector_layers():
     layers = by_path(read(of_paths(fetch_all(file))))
     assert [layer.type for layer in layers.values()] == ["Conv2D", *["SeparableConv2D"] * 5, "Conv2D"]
     assert all(layer.explanation.status == "complete" for layer in layers.values())
+
+
+def test_an_upscaler_is_a_model_of_layers():
+    """Classes, edges and switches as its JSON has them; every convolution explained."""
+    file = next(one for one in FILES if "upscalerjs" in one.package)
+    model = read(of_paths(fetch_all(file)))
+    layers = by_path(model)
+    assert (model.info.name, model.info.type, model.info.framework_version) == ("generator", "Functional", "2.10.0")
+    assert layers["UPN1"].explanation.formula == "5 × 5 × 64 × 64 + 64 = 102464"
+    assert (layers["UPN1"].type, layers["UPN1"].trainable) == ("Conv2D", True)
+    assert model.totals.trainable == 222075

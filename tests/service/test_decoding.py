@@ -101,6 +101,32 @@ def test_an_answer_crosses_the_wall_unchanged():
     assert wire.decode_answer(wire.encode(answer)) == answer
 
 
+def test_layers_that_are_passed_on_are_not_decoded(monkeypatch):
+    """They are checked, and encoded as the JSON that they came as; to whoever looks they are layers."""
+    layers = many().layers
+    text = encoded(layers)
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "decode_layers", None)
+        held = decoding.Layers(msgspec.Raw(text))
+        model = msgspec.structs.replace(many(), layers=held)
+        assert text in wire.encode(wire.Answer(model=model))
+    assert held == layers
+    assert (len(held), held[1], held[1:3], list(held)) == (5, layers[1], layers[1:3], list(layers))
+    assert held != layers[1:]
+
+
+@pytest.mark.parametrize("known", [1, decoding.MAX_KNOWN])
+def test_pieces_are_checked_before_layers_are_passed_on(monkeypatch, known):
+    """A sentence that is none, deep in the last layer, is found without looking at it."""
+    monkeypatch.setattr(decoding, "MAX_KNOWN", known)
+    text = encoded(many().layers)
+    decoding.Layers(msgspec.Raw(text))
+    at = text.rindex(b'"id":"')
+    for bad in (text[:at] + b'"id":3,"x":"' + text[at + 6 :], text[:-1] + b",3]", b"{}"):
+        with pytest.raises(msgspec.DecodeError):
+            decoding.Layers(msgspec.Raw(bad))
+
+
 def test_quantities_of_every_sort_are_decoded():
     """A cost whose fields are all set comes back."""
     number = Quantity(value=1, status="complete", method=msg("a"), assumptions=(msg("b"),))

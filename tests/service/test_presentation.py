@@ -70,6 +70,38 @@ def test_json_in_pieces_is_the_json_of_the_whole(count):
     assert Presenter().report(stored(made), JSON, Options()).plain() == encoder("en").encode(made)
 
 
+PASSED = {
+    "bare": {},
+    "noted": {"notes": (msg("A note."), msg("{n} of {all}.", n=1, all=(msg("a"), "b")))},
+    "named": {"name": ',"notes":[{"id":"x"}]}', "path": '{"id":', "parent": "\\"},
+    "configured": {"config": {"notes": [{"id": "no message"}], "x": {"id": "x", "args": {}}}},
+    "placed": {"notes": (msg("Of {notes}.", notes="x"),), "config": {"a": 1, "notes": []}},
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh-Hans"])
+@pytest.mark.parametrize("name", PASSED)
+def test_layers_without_further_sentences_are_passed_on_as_they_would_be_encoded(name, language):
+    """Byte by byte, whatever stands in their names and settings; `like` layers of very large models are such."""
+    layers = tuple(
+        msgspec.structs.replace(layer, explanation=None, cost=None, **{"like": "block/0", **PASSED[name]})
+        for layer in report(LAYERS_AT_ONCE + 3).layers
+    )
+    made = report(layers=layers)
+    shown = Presenter().report(stored(made), JSON, Options(language=language)).plain()
+    assert shown == encoder(language).encode(made)
+
+
+def test_fields_that_an_older_report_lacks_are_shown_as_their_defaults():
+    """Only what this version wrote is passed on as it is."""
+    kept = msgspec.json.decode(reports.encode(report(2)))
+    for layer in kept["layers"]:
+        layer["explanation"] = layer["cost"] = None
+        del layer["like"]
+    shown = json.loads(Presenter().report(stored({**kept, "schema_version": "1.1"}), JSON, Options()).plain())
+    assert [layer["like"] for layer in shown["layers"]] == [None, None]
+
+
 def test_names_that_look_like_json_change_nothing():
     """Wherever an upload may write a text."""
     made = report()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -30,8 +30,8 @@ def add_blocks(model: Model) -> Model:
     About n log n in layers; parameters of the blocks add up to what the model's framework counts, unless a size is
     unknown.
     """
-    parts, table = parts_of(model)
-    writer = _Writer(model.layers, _counted(model), table)
+    parts, table, opened = parts_of(model)
+    writer = _Writer(model.layers, _counted(model), table, opened)
     levels = next((levels for layers, levels in _LEVELS if len(model.layers) <= layers), _LEAST_LEVELS)
     return msgspec.structs.replace(model, blocks=writer.blocks(parts, levels))
 
@@ -61,6 +61,7 @@ class _Writer(NamedTuple):
     layers: Sequence[Layer]
     counted: Sequence[int | None]
     table: Table
+    opened: Callable[[Part], Part]
 
     def blocks(self, parts: Sequence[Part], levels: int) -> tuple[Block, ...]:
         """The blocks of one list, no longer than a person reads, and `levels` of what they consist of."""
@@ -70,6 +71,7 @@ class _Writer(NamedTuple):
 
     def block(self, part: Part, name: str, levels: int) -> Block:
         """One block; of a repeat, what its first occurrence consists of."""
+        part = self.opened(part)
         first = part.parts[0] if part.kind == "repeat" else part
         inner = first.parts if first.kind != "repeat" else (first,)
         return Block(

@@ -31,6 +31,7 @@ class Part(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         stem: Steps of the names that all its layers begin with; None where the framework made the names up.
         type: Class of the container it stands for.
         follows: Whether it is known to run after the part before it: only such parts are "in a row".
+        closed: Position of the container that it stands for, where that was not taken apart; None of all others.
     """
 
     kind: PartKind
@@ -44,6 +45,7 @@ class Part(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     stem: tuple[str, ...] | None = None
     type: str | None = None
     follows: bool = True
+    closed: int | None = None
 
 
 def number(table: Table, signature: Hashable) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -39,6 +39,7 @@ class _Tree:
         self.coarse = len(model.layers) > COARSE
         self._marks: dict[int, int] = {}
         self._alone: dict[int, tuple[int, int]] = {}
+        self._first: dict[Hashable, Part] = {}
 
     def part(self, at: int) -> Part:
         """The part of one layer with all that it holds, which is made already."""
@@ -54,12 +55,49 @@ class _Tree:
         if self.coarse and not any([held in self.made for held in self.held[at]]):  # noqa: C419 - faster as a list
             self.made[at] = self._shut(at)
             return
+        if not self.coarse or self.graph.takers:
+            self.made[at] = self._open(at)
+            return
+        alike = self._likeness(at)
+        known = self._first.get(alike)
+        self.made[at] = made = self._open(at) if known is None else self._again(at, known)
+        if made.kind == "stage" and made.name == layer.path:
+            self._first.setdefault(alike, made)
+
+    def opened(self, part: Part) -> Part:
+        """The part, or the first occurrence in it, taken apart."""
+        if part.closed is not None:
+            return self._open(part.closed)
+        if part.kind == "repeat" and part.parts[0].closed is not None:
+            return msgspec.structs.replace(part, parts=(self._open(part.parts[0].closed), *part.parts[1:]))
+        return part
+
+    def _open(self, at: int) -> Part:
+        """A container as what it consists of."""
+        layer = self.layers[at]
         inner = self.listed(self.held[at], layer)
         own = [self._leaf([at])] if layer.weights else []
-        self.made[at] = _container(layer, [*own, *inner], self.table)
+        return _container(layer, [*own, *inner], self.table)
+
+    def _likeness(self, at: int) -> Hashable:
+        """Equal for containers that are taken apart alike, with parts of equal names."""
+        layer, held = self.layers[at], self.held[at]
+        marks = [self.made[place].mark if place in self.made else self._mark(place) for place in held]
+        own = self._mark(at) if layer.weights else None
+        names = [(self.layers[place].name, self.layers[place].shared_with is None) for place in held]
+        return layer.type, is_made_up(layer.name, layer.type), own, *marks, *names
+
+    def _again(self, at: int, known: Part) -> Part:
+        """A container like an earlier one, in a model so large that only the first of them is taken apart."""
+        layer = self.layers[at]
+        places = [at] if layer.weights else []
+        for held in self.held[at]:
+            places += positions(self.made[held]) if held in self.made else (held,)
+        own = tuple(places)
+        return msgspec.structs.replace(known, name=layer.path, stem=_stem(layer), own=own, parts=(), closed=at)
 
     def _shut(self, at: int) -> Part:
-        """The innermost containers of a model so large that blocks never show what is in them."""
+        """An innermost container of a model so large that few of them are looked into."""
         layers, layer = self.layers, self.layers[at]
         places = [at, *self.held[at]] if layer.weights else self.held[at]
         marks = tuple(map(self._mark, places))
@@ -73,6 +111,7 @@ class _Tree:
             own=tuple(places),
             stem=_stem(layer),
             type=layer.type,
+            closed=at if len(places) > 1 else None,
         )
 
     def _mark(self, at: int) -> int:
@@ -142,13 +181,13 @@ class _Tree:
         )
 
 
-def parts_of(model: Model) -> tuple[list[Part], Table]:
-    """What the model consists of, at the top, and the numbers of its structures."""
+def parts_of(model: Model) -> tuple[list[Part], Table, Callable[[Part], Part]]:
+    """What the model consists of, at the top; the numbers of its structures; and who takes a closed part apart."""
     tree = _Tree(model)
-    for at in sorted((at for at in tree.held if at >= 0), reverse=True):
+    for at in _inside_out(tree.held):
         tree.make(at)
     top = tree.listed(tree.held.get(-1, []), None, model.info.type)
-    return _unwrapped(top), tree.table
+    return _unwrapped(top), tree.table, tree.opened
 
 
 def _held(layers: Sequence[Layer]) -> dict[int, list[int]]:
@@ -163,6 +202,18 @@ def _held(layers: Sequence[Layer]) -> dict[int, list[int]]:
             held[parent] = [at]
         places.setdefault(layer.path, at)
     return held
+
+
+def _inside_out(held: Mapping[int, Sequence[int]]) -> Iterator[int]:
+    """Containers in order, each behind those that it holds."""
+    waiting = [at for at in reversed(held.get(-1, ())) if at in held]
+    while waiting:
+        at = waiting.pop()
+        if at < 0:
+            yield ~at
+        else:
+            waiting.append(~at)
+            waiting += [inner for inner in reversed(held[at]) if inner in held]
 
 
 def _stem(layer: Layer) -> tuple[str, ...] | None:

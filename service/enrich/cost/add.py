@@ -108,6 +108,7 @@ class _Costing:
         )
         self._open = self._has_open_entry()
         self._known: dict[tuple[object, ...], _Repeated] = {}
+        self._single: list[int] = []
 
     def layer(self, number: int) -> LayerCost:
         """The cost of one layer; to be asked in order. Layers that are alike, of unknown sizes, share theirs."""
@@ -115,6 +116,7 @@ class _Costing:
         if key is None:
             cost = self._costed(number)
             self._add(number, cost, 1)
+            self._single.append(number)
             return cost
         known = self._known.get(key)
         if known is None:
@@ -173,7 +175,8 @@ class _Costing:
         """The model's cost, after all layers."""
         for known in self._known.values():
             self._add(known.number, known.cost, known.times)
-        load = load_of(self.flow, self._dtypes, self._calls, self._tags)
+        times = {**dict.fromkeys(self._single, 1), **{known.number: known.times for known in self._known.values()}}
+        load = load_of(self.flow, self._dtypes, self._calls, self._tags, times)
         fixed = self._fixed_batch()
         load.notes = (_fixed_at(fixed),) if fixed is not None and fixed != self._batch else ()
         memory = scenarios(load)
@@ -213,10 +216,11 @@ class _Costing:
 
     def _has_open_entry(self) -> bool:
         flow = self.flow
-        return not flow.blank and any(sources == () and flow.ins[number] is None for number, sources in enumerate(flow.sources))
+        known = () if flow.blank else enumerate(flow.sources)
+        return any(sources == () and flow.ins[number] is None for number, sources in known)
 
     def _fixed_batch(self) -> int | None:
-        for number, sources in enumerate(() if self.flow.blank else self.flow.sources):
+        for number, sources in () if self.flow.blank else enumerate(self.flow.sources):
             shapes = self.flow.layers[number].input_shapes if sources == () else None
             if shapes and shapes[0] and shapes[0][0] is not None:
                 return shapes[0][0]

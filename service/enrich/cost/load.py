@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -23,13 +23,23 @@ INTERNAL = words(
 _VIEWS = frozenset({"Flatten", "Reshape", "Unflatten", "Identity", "flatten", "reshape"})
 
 
-def load_of(flow: Flow, dtypes: Sequence[str], calls: Sequence[Calls], tags: dict[str, Any]) -> Load:
-    """What a model weighs, with element types and calls per layer, and what the file says of itself."""
+def load_of(
+    flow: Flow, dtypes: Sequence[str], calls: Sequence[Calls], tags: dict[str, Any], times: Mapping[int, int]
+) -> Load:
+    """What a model weighs.
+
+    Args:
+        flow: Its layers.
+        dtypes: Element types of their outputs.
+        calls: How often each is called.
+        tags: What the file says of itself.
+        times: For one layer of each sort, how many layers have such weights.
+    """
     load = Load(internals=any(layer.kind in INTERNAL for layer in flow.layers))
-    for layer in flow.layers:
-        for weight in layer.weights:
+    for number, alike in times.items():
+        for weight in flow.layers[number].weights:
             if weight.tied_to is None:
-                _add_weight(load, weight)
+                _add_weight(load, weight, alike)
     _add_activations(load, flow, dtypes, calls)
     operations = operations_of(tags, flow.batch)
     if operations is not None:
@@ -47,20 +57,21 @@ def _take_operations(load: Load, operations: Operations) -> None:
         load.activations_missing = load.first_calls = False
 
 
-def _add_weight(load: Load, weight: Weight) -> None:
+def _add_weight(load: Load, weight: Weight, times: int) -> None:
     size = weight.bytes if weight.bytes is not None else stored_bytes(weight.dtype, weight.count)
     if size is None or weight.count is None:
         load.weights_missing = True
         return
+    size *= times
     load.weights += size
     parameter = weight.group in ("trainable", "frozen", "unknown") and is_float(weight.dtype)
     if not parameter:
         load.fixed += size
         return
-    load.elements += weight.count
+    load.elements += weight.count * times
     if weight.group != "frozen":
         load.trained += size
-        load.trained_elements += weight.count
+        load.trained_elements += weight.count * times
         load.training_unknown |= weight.group == "unknown"
 
 

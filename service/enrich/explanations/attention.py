@@ -34,7 +34,7 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
     """One sum per group of equal projections; None if there is no projection."""
     own = [weight for weight in layer.weights if weight.name not in _EXTRA]
     found = [one for one in (_projection(name, own, framework) for name in _PROJECTIONS) if one is not None]
-    joint = _joint(own)
+    joint = _joint(own) if not _unequal(layer) else []
     sums = [*joint, *_grouped(found), *_extra(layer)]
     if not joint and not found:
         return None
@@ -45,6 +45,12 @@ def explain(layer: Layer, framework: str) -> Recipe | None:
         reference=reference(layer, framework),
         claims=_claims(layer, framework, {one.name: one for one in found}),
     )
+
+
+def _unequal(layer: Layer) -> bool:
+    """Whether the file says that queries, keys and values differ in size (ONNX Runtime's `qkv_hidden_sizes`)."""
+    told = layer.config.get("qkv_hidden_sizes")
+    return isinstance(told, list) and any(size != told[0] for size in told)
 
 
 def _projection(name: str, weights: list[Weight], framework: str) -> Projection | None:

@@ -1,4 +1,4 @@
-"""The type of a recurrent cell: inputs, units, gates, biases and what else it may have; knows no weights, no wording."""
+"""The type of a recurrent cell: inputs, units, gates, biases and what few have; knows no weights, no wording."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ from service.tree import Layer, Weight
 _SUFFIX = re.compile(r"^(?:weight|bias)_(?:ih|hh|hr)(?:_(?P<cell>l\d+(?:_reverse)?))?$")
 _NAMED_ALIKE = frozenset({"keras", "tensorflow", "torch"})
 """Frameworks whose recurrent weights bear the names of Keras or PyTorch."""
+_MOST_BIASES = 2
+"""No cell has more vectors of biases; a formula would spell out each of a stored shape's."""
 
 
 def cells_of(layer: Layer, framework: str) -> list[Cell] | None:
@@ -59,13 +61,16 @@ def _cell(name: str, weights: list[Weight], framework: str) -> Cell | None:
     gates, rest = divmod(kernel[1], units) if units else (0, 1)
     if rest or gates not in GATES.values() or recurrent[1] != gates * units:
         return None
+    biases = sum(_vectors(held.get(role), gates * units) for role in ("bias", "recurrent_bias"))
+    if biases > _MOST_BIASES:
+        return None
     return Cell(
         name=name,
         inputs=kernel[0],
         units=units,
         gates=gates,
         carried=recurrent[0],
-        biases=sum(_vectors(held.get(role), gates * units) for role in ("bias", "recurrent_bias")),
+        biases=biases,
         projected=projection is not None,
     )
 

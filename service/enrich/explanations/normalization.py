@@ -139,7 +139,7 @@ def _neutral(layer: Layer, framework: str, shape: Sizes) -> Message:
 _CLASSES = {
     "layer_norm": ("keras.layers.LayerNormalization", "torch.nn.LayerNorm"),
     "group_norm": ("keras.layers.GroupNormalization", "torch.nn.GroupNorm"),
-    "instance_norm": ("keras.layers.GroupNormalization", "torch.nn.InstanceNorm2d"),
+    "instance_norm": ("keras.layers.GroupNormalization(groups=-1)", "torch.nn.InstanceNorm2d(affine=True)"),
     "rms_norm": ("keras.layers.RMSNormalization", "torch.nn.RMSNorm"),
 }
 

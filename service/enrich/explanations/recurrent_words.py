@@ -72,10 +72,10 @@ def _extras(cell: Cell) -> Message | None:
     """What few cells have."""
     found = (
         msg("The candidate has one bias more for each unit.") if cell.candidate_biases else None,
-        msg("{n} gates see the cell through a weight of each unit (peepholes).", n=cell.peepholes)
+        msg("{gates} gates see the cell through a weight of each unit (peepholes).", gates=cell.peepholes)
         if cell.peepholes
         else None,
-        msg("{n} gates are normalised, with a scale for each unit.", n=cell.scales) if cell.scales else None,
+        msg("{gates} gates are normalised, with a scale for each unit.", gates=cell.scales) if cell.scales else None,
     )
     return sentences(*found) if any(found) else None
 

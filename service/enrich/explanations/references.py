@@ -82,22 +82,65 @@ _TORCH_CLASSES = {
     "conv_transpose3d": "ConvTranspose3d", "batch_norm": "BatchNorm2d", "instance_norm": "InstanceNorm2d",
     "rnn_cell": "LSTMCell", "transformer_layer": "TransformerEncoderLayer", "transformer": "Transformer",
 }  # fmt: skip
+_ONNX_PAGE = "https://onnx.ai/onnx/operators/onnx__{}.html"
+_ONNX_RUNTIME_PAGE = "https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.{}"
+_ONNX_OWN = (
+    "BatchNormalization Conv ConvInteger ConvTranspose DeformConv Einsum GRU Gather Gemm GroupNormalization "
+    "InstanceNormalization LSTM LayerNormalization MatMul MatMulInteger PRelu QLinearConv QLinearMatMul "
+    "RMSNormalization RNN"
+)
+_ONNX_RUNTIME = (
+    "Attention BiasGelu DynamicQuantizeLSTM EmbedLayerNormalization FusedConv FusedGemm FusedMatMul "
+    "GatherBlockQuantized GroupNorm GroupQueryAttention MatMulBnb4 MatMulIntegerToFloat MatMulNBits "
+    "MultiHeadAttention NhwcFusedConv QAttention QGemm SkipLayerNormalization SkipSimplifiedLayerNormalization"
+)
+_TENSORFLOW_PAGE = "https://www.tensorflow.org/api_docs/python/tf/raw_ops/{}"
+_TENSORFLOW_OWN = (
+    "BatchMatMul BatchMatMulV2 BatchMatMulV3 BlockLSTM Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2 "
+    "DepthwiseConv2dNative Einsum FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 GRUBlockCell Gather GatherV2 "
+    "LSTMBlockCell MatMul ResourceGather"
+)
+_TFLITE_PAGE = "https://www.tensorflow.org/mlir/tfl_ops"
+_PADDLE_PAGE = "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/nn/{}_en.html"
+_PADDLE_CLASSES = {
+    "linear": "Linear", "embedding": "Embedding", "layer_norm": "LayerNorm", "group_norm": "GroupNorm", "lstm": "LSTM",
+    "gru": "GRU", "simple_rnn": "SimpleRNN", "prelu": "PReLU", "conv1d": "Conv1D", "conv2d": "Conv2D",
+    "conv3d": "Conv3D", "conv_transpose1d": "Conv1DTranspose", "conv_transpose2d": "Conv2DTranspose",
+    "conv_transpose3d": "Conv3DTranspose", "depthwise_conv2d": "Conv2D", "batch_norm": "BatchNorm2D",
+    "instance_norm": "InstanceNorm2D", "multi_head_attention": "MultiHeadAttention",
+}  # fmt: skip
 _PUBLIC = "torch.nn.modules."
 _UNDOCUMENTED = frozenset({"NonDynamicallyQuantizableLinear", "_LinearWithBias"})
 
 
 def page(kind: str, framework: str) -> str | None:
     """The address of the page on layers of `kind` in a framework's documentation, None if it has none."""
-    if framework == "torch":
-        name = _TORCH_CLASSES.get(kind)
-        return _TORCH_PAGE.format(name) if name else None
-    path = _KERAS_PAGES.get(kind)
-    return f"https://keras.io/api/layers/{path}/" if path else None
+    classes, address = {
+        "torch": (_TORCH_CLASSES, _TORCH_PAGE),
+        "paddle": (_PADDLE_CLASSES, _PADDLE_PAGE),
+        "keras": (_KERAS_PAGES, "https://keras.io/api/layers/{}/"),
+    }.get(framework, ({}, ""))
+    name = classes.get(kind)
+    return address.format(name) if name else None
+
+
+def _operator_page(layer: Layer, framework: str) -> str | None:
+    """The page of a recorded operator; None for those that are not known to have one."""
+    name = layer.type or ""
+    if framework == "onnx" and name in _ONNX_OWN.split() and not layer.module:
+        return _ONNX_PAGE.format(name)
+    if framework == "onnx" and name in _ONNX_RUNTIME.split():
+        return _ONNX_RUNTIME_PAGE.format(name)
+    if framework == "tensorflow" and layer.type_source == "rule":
+        return page(layer.kind, "keras")
+    if framework == "tensorflow" and name in _TENSORFLOW_OWN.split():
+        return _TENSORFLOW_PAGE.format(name)
+    return _TFLITE_PAGE if framework == "tflite" and name.isupper() else None
 
 
 def reference(layer: Layer, framework: str) -> str | None:
     """Paper and documentation page of a layer's kind, joined by `; `; None where neither is known."""
-    documented = page(layer.kind, framework)
+    documented = page(layer.kind, framework) or _operator_page(layer, framework)
     public = (layer.module or "").startswith(_PUBLIC) and layer.type not in _UNDOCUMENTED
     if framework == "torch" and layer.type and public and layer.type.isidentifier():
         documented = _TORCH_PAGE.format(layer.type)

@@ -5,7 +5,7 @@ Knows groups and ties; no kind, no formula.
 
 from __future__ import annotations
 
-from service.enrich.explanations.recipe import listed, names
+from service.enrich.explanations.recipe import counted, listed, names
 from service.frameworks import OWN_RULES, conventions
 from service.language import Message, msg, msgn, sentences
 from service.tree import Layer, Weight
@@ -46,7 +46,7 @@ def no_effect(framework: str, *, keras: tuple[str, ...] = (), torch: tuple[str, 
 
 def beside(layer: Layer, framework: str, total: int) -> Message | None:
     """What is not in the count or would not be trained: buffers, frozen and tied weights; None if nothing is."""
-    found = (_buffers(layer, framework, total), _frozen(layer), _untold(layer, framework), _tied(layer))
+    found = (_buffers(layer, framework, total), _frozen(layer), _untold(layer, framework), _tied(layer, framework))
     return sentences(*found) if any(found) else None
 
 
@@ -87,8 +87,8 @@ def _untold(layer: Layer, framework: str) -> Message | None:
     return msg("The file does not say whether its parameters are trained.")
 
 
-def _tied(layer: Layer) -> Message | None:
-    held = [weight for weight in layer.weights if weight.tied_to]
+def _tied(layer: Layer, framework: str) -> Message | None:
+    held = [weight for weight in counted(layer, framework) if weight.tied_to]
     if not held:
         return None
     owners = tuple(dict.fromkeys(weight.tied_to or "" for weight in held))

@@ -3,7 +3,7 @@
 ONNX, OpenVINO and ncnn keep both directions in one array, Core ML and TensorFlow Lite a matrix per gate, PaddlePaddle's
 old operators no kernel on the inputs, which another layer multiplies; some have peepholes.
 Sources: ONNX Operators (LSTM, GRU, RNN), OpenVINO operation specification (LSTMSequence, GRUSequence), Core ML's
-NeuralNetwork.proto, TensorFlow Lite's lstm.cc, ncnn's src/layer/lstm.cpp and gru.cpp, Paddle's lstm_op.cc and gru_op.cc.
+NeuralNetwork.proto, TensorFlow Lite's lstm.cc, ncnn's lstm.cpp and gru.cpp, Paddle's lstm_op.cc and gru_op.cc.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def stored_cells(layer: Layer, framework: str) -> list[Cell] | None:
     if not grouped:
         return None
     found = [_cell(name, held) for name, held in grouped]
-    known = [cell for cell in found if cell is not None]
+    wanted = GATES.get(layer.kind)  # an LSTM with coupled gates has the three matrices of a GRU
+    known = [cell for cell in found if cell is not None and wanted in (None, cell.gates)]
     return known if len(known) == len(found) else None
 
 

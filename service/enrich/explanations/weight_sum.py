@@ -52,8 +52,8 @@ def _called(layer: Layer) -> Message | str:
 
 def _expert(layer: Layer, framework: str) -> Message:
     if (layer.custom or layer.kind == "custom") and framework not in OWN_RULES:
-        return msg("{type} is none of the format's own layers: the file has its weights, but not the reason for their "
-                   "sizes.", type=_called(layer))  # fmt: skip
+        return msg("There is no formula for {type}: the file has its weights, but not the reason for their sizes.",
+                   type=_called(layer))  # fmt: skip
     if layer.custom or layer.kind == "custom":
         return msg("{type} is a class of neither framework: the file has its weights, but not the reason for their "
                    "sizes.", type=_called(layer))  # fmt: skip

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+from service.enrich.counts import add
 from service.enrich.findings.graph import Graph, graph_of
 from service.frameworks import conventions
 from service.measured import WeightStatistics
@@ -15,27 +17,44 @@ _MAX_NEIGHBOURS = 256
 """Most neighbours of a layer that are told apart; with more, rules that look at neighbours pass the layer over."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
-    """One model under inspection.
+    """One model under inspection. What takes a walk over all layers is worked out when a rule first asks for it.
 
     Attributes:
         model: The model.
-        layers: Its layers by path.
         graph: Known edges; see `service.enrich.findings.graph`.
         kinds: Its layers by kind, each where it first occurs, in order.
-        parameters: Elements of all parameters, tied ones once; None if any size is unknown.
-        unseen: How many layers (not containers) feed nobody knows what.
-        measured: Whether the values of any weight were read completely.
     """
 
     model: Model
-    layers: Mapping[str, Layer]
     graph: Graph
     kinds: Mapping[str, tuple[Layer, ...]]
-    parameters: int | None
-    unseen: int
-    measured: bool
+
+    @cached_property
+    def layers(self) -> Mapping[str, Layer]:
+        """The layers by path."""
+        return {layer.path: layer for layer in self.model.layers}
+
+    @cached_property
+    def parameters(self) -> int | None:
+        """Elements of all parameters, tied ones once; None if any size is unknown."""
+        return add(weight.count for _, weight in parameters(self.model))
+
+    @cached_property
+    def unseen(self) -> int:
+        """How many layers (not containers) feed nobody knows what."""
+        return _unseen(self.model, self.graph)
+
+    @cached_property
+    def measured(self) -> bool:
+        """Whether the values of any weight were read completely."""
+        return next(measured(self.model), None) is not None
+
+    @cached_property
+    def configured(self) -> bool:
+        """Whether any layer has hyper-parameters."""
+        return any([layer.config for layer in self.model.layers])  # noqa: C419 - faster as a list
 
     @property
     def framework(self) -> str:
@@ -77,16 +96,7 @@ class Context:
 
 def context_of(model: Model) -> Context:
     """The context of a model, in linear time."""
-    graph = graph_of(model)
-    return Context(
-        model=model,
-        layers={layer.path: layer for layer in model.layers},
-        graph=graph,
-        kinds=_by_kind(model),
-        parameters=_parameters(model),
-        unseen=_unseen(model, graph),
-        measured=next(measured(model), None) is not None,
-    )
+    return Context(model=model, graph=graph_of(model), kinds=_by_kind(model))
 
 
 def _by_kind(model: Model) -> dict[str, tuple[Layer, ...]]:
@@ -104,15 +114,6 @@ def _unseen(model: Model, graph: Graph) -> int:
         for layer in model.layers
         if layer.shared_with is None and layer.path not in parents and layer.path not in graph.after
     )
-
-
-def _parameters(model: Model) -> int | None:
-    total = 0
-    for _, weight in parameters(model):
-        if weight.count is None:
-            return None
-        total += weight.count
-    return total
 
 
 def parameters(model: Model) -> Iterator[tuple[Layer, Weight]]:

@@ -89,7 +89,7 @@ def _lacks_values(context: Context) -> Message | None:
 
 
 def _lacks_config(context: Context) -> Message | None:
-    return None if any(layer.config for layer in context.model.layers) else _NO_CONFIG
+    return None if context.configured else _NO_CONFIG
 
 
 def _lacks_framework(context: Context) -> Message | None:

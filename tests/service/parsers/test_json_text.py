@@ -48,6 +48,12 @@ def test_nesting_is_the_depth(value: object) -> None:
     assert nesting(json.dumps(value).encode(), 64) == depth(value)
 
 
+@pytest.mark.parametrize("ending", [b"", b"\\", b'"', b'"}'])
+def test_a_string_that_never_ends_is_walked_through_once(ending: bytes) -> None:
+    """A million escaped quotation marks: as many attempts to find the end from each of them would take days."""
+    assert nesting(b'{"a":"' + b'\\"' * 1_000_000 + ending, 64) == 1
+
+
 @pytest.mark.parametrize("data", [b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 80 + b"1" + b"}" * 80])
 def test_deep_documents_are_refused(data: bytes) -> None:
     """Depth is bounded before the parser's recursion could be."""

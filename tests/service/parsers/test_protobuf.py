@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile
-from service.parsers.protobuf import Blocks, Field, bytes_of, fields, message, packed, signed, text_of
+from service.parsers.protobuf import (
+    Blocks,
+    Field,
+    Memory,
+    bytes_of,
+    fields,
+    message,
+    only_child,
+    packed,
+    pair,
+    signed,
+    text_of,
+)
 from service.source import BytesSource, Meter
 
 
@@ -167,3 +179,61 @@ def test_nothing_but_input_errors(data: bytes, tolerant: bool) -> None:
     with contextlib.suppress(InputError):
         for one in found(data, tolerant=tolerant):
             assert tolerant or one.offset + one.length <= len(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60), st.integers(0, 5), st.integers(0, 5))
+def test_messages_held_whole_are_walked_as_those_read_in_blocks(data: bytes, before: int, after: int) -> None:
+    """The same fields at the same places, or an error of the format in both, wherever the message lies in its file."""
+    content = b"\x80" * before + data + b"\x08" * after
+    answers: list[object] = []
+    for given_source in (Memory(source(content)), Blocks(source(content))):
+        try:
+            answers.append(list(fields(given_source, before, len(data))))
+        except InputError:
+            answers.append("refused")
+    assert answers[0] == answers[1]
+
+
+def test_a_message_held_whole_does_not_reach_beyond_its_file() -> None:
+    """A length that is too large is cut off, as everywhere."""
+    for length in (8, 1 << 70):
+        with pytest.raises(TruncatedFile):
+            fields(Memory(source(payload(1, b"abc"))), 1, length)
+    large = b"\x08\x01" * 50_000
+    assert sum(1 for _ in fields(Memory(source(large)), 0, len(large))) == 50_000
+
+
+@given(st.text(max_size=300), st.binary(max_size=20_000))
+def test_pairs_are_what_the_walk_finds(name: str, value: bytes) -> None:
+    """Text and bytes of an entry of a map; None where the message has anything else, or is not held whole."""
+    expected = None if len(name.encode()) > 127 or len(value) > 16383 else (name, value)
+    data = payload(1, name.encode()) + payload(2, value)
+    kept, field = Memory(source(data)), Field(1, 2, 0, 0, len(data))
+    found = pair(kept, field)
+    assert (None if found is None else (found[0], bytes_of(kept, found[1], 1 << 20))) == expected
+    assert pair(Blocks(source(data)), field) is None
+    more = data + b"\x18\x01"
+    assert pair(Memory(source(more)), Field(1, 2, 0, 0, len(more))) is None
+
+
+@given(st.binary(max_size=12))
+def test_pairs_of_anything(data: bytes) -> None:
+    """Whatever the bytes are, the answer is a pair that lies within them, or none."""
+    found = pair(Memory(source(data)), Field(1, 2, 0, 0, len(data)))
+    assert found is None or found[1].offset + found[1].length == len(data)
+    child = only_child(Memory(source(data)), Field(1, 2, 0, 0, len(data)), b"\x0a\x0a")
+    assert child is None or child.offset + child.length == len(data)
+
+
+def test_the_only_child_of_only_children() -> None:
+    """Below messages that hold one thing each, with the tags that are asked for; else none."""
+    data = payload(1, payload(4, b"text"))
+    kept, field = Memory(source(data)), Field(1, 2, 0, 0, len(data))
+    assert only_child(kept, field, b"\x0a\x22") == Field(4, 2, 0, 4, 4)
+    assert only_child(kept, field, b"\x0a\x0a") is None
+    assert only_child(kept, field, b"\x0a\x22\x0a") is None
+    two = payload(1, b"a") + payload(1, b"b")
+    assert only_child(Memory(source(two)), Field(1, 2, 0, 0, len(two)), b"\x0a") is None
+    long = payload(1, b"x" * 128)
+    assert only_child(Memory(source(long)), Field(1, 2, 0, 0, len(long)), b"\x0a") is None

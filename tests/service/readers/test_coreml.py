@@ -167,8 +167,11 @@ def test_a_network_is_a_graph_with_roles() -> None:
     assert kinds == {"conv": "conv2d", "act": "prelu", "dw": "conv2d", "up": "conv_transpose2d", "fc": "linear",
                      "emb": "embedding", "lstm": "lstm", "gru": "gru", "rnn": "simple_rnn"}  # fmt: skip
     assert [weight.role for weight in layers["bn"].weights] == ["scale", "offset", "moving_mean", "moving_variance"]
-    status = {name: layers[name].explanation for name in ("conv", "dw", "up", "bn", "fc", "emb", "act")}
+    explained = ("conv", "dw", "up", "bn", "fc", "emb", "shifted", "act", "lstm", "gru", "rnn")
+    status = {name: layers[name].explanation for name in explained}
     assert all(one is not None and one.status == "complete" for one in status.values())
+    assert layers["shifted"].kind == "embedding"
+    assert (status["gru"] and status["gru"].formula) == "3 × (6 × 8 + 8 × 8 + 8) = 360"
 
 
 def test_an_embedding_is_told_as_rows_of_indices() -> None:

@@ -147,6 +147,84 @@ def test_meta_graph_alone():
     assert not tf_checkpoint.accept(of_paths({"x.meta": path("v2/model.ckpt-7.meta")}))
 
 
+def test_a_partitioned_variable_without_its_checkpoint():
+    """Its slices are one variable of the shape that its declaration gives."""
+    model = read(of_paths({"x.meta": path("v2/model.ckpt-7.meta")}))
+    (weight,) = by_path(model)["big"].weights
+    assert (weight.name, weight.shape, weight.count, weight.bytes) == ("kernel", (288, 70), 20160, 80640)
+
+
+def test_constants_without_a_name_are_no_parameters():
+    """What was added as a number of the program is set apart; what a product reads as its kernel may have learned."""
+    data = node("x", "Placeholder", dtype=b"\x30\x01") + node("Const", "Const", value=floats(3))
+    data += node("a/Const_1", "Const", value=floats(3, 4)) + node("mean", "Const", value=floats(3))
+    data += node("sub", "Sub", "x", "Const") + node("add", "Add", "sub", "mean")
+    data += node("mm", "MatMul", "add", "a/Const_1")
+    model = read(of_bytes({"x": data}))
+    assert {layer.path: [weight.role for weight in layer.weights] for layer in model.layers if layer.weights} == {
+        "add": ["offset"], "mm": ["kernel"],
+    }  # fmt: skip
+    assert (model.totals.parameters, model.totals.other) == (15, 3)
+    assert "counted as parameters" in str(model.notes[0])
+
+
+LONG = b"\x12\x90\x03" + b"w" * 400
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"a": b"\x18\x07", "long": LONG, "z": b"\x28\x01", "value": floats(300, 2)},
+        {"value": floats(300, 2), "a": b"\x18\x07", "long": LONG, "z": b"\x28\x01"},
+        {"long": LONG, "value": floats(300, 2), "z": b"\x28\x01", "a": b"\x18\x07"},
+    ],
+)
+def test_attributes_in_any_order_and_of_any_length(written):
+    """A node longer than is read at once, with a constant before, between or behind its attributes."""
+    data = node("k", "Const", **written)
+    data += node("x", "Placeholder", **{key: value for key, value in written.items() if key != "value"})
+    data += node("y", "MatMul", "x", "k", **{key: value for key, value in written.items() if key != "value"})
+    layers = by_path(read(of_bytes({"x": data})))
+    assert layers["y"].config == layers["x"].config == {"a": 7, "long": "w" * 400, "z": True}
+    (weight,) = layers["y"].weights
+    assert (weight.shape, weight.bytes) == ((300, 2), 2400)
+    assert weight.location.offset == data.index(bytes(2400))
+
+
+def test_a_constant_wherever_a_read_ends():
+    """Names of any length before it: where its attribute lies across the end of what was read at once, too."""
+    for length in range(380, 500):
+        name = "k" * length
+        data = node("x", "Placeholder") + node(name, "Const", dtype=b"\x30\x01", value=floats(30, 4))
+        data += node("y", "MatMul", "x", name)
+        (weight,) = by_path(read(of_bytes({"x": data})))["y"].weights
+        assert (weight.shape, weight.location.offset) == ((30, 4), data.index(bytes(480)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        field(8, b"\x08\x81\x00" + floats(2, 3)[4:]),
+        floats(2, 3, values=6),
+        field(8, floats(2, 3)[4:] + b"\x08\x01"),
+        field(8, b"\x08\x01\x12\x0a\x12\x02\x08\x02\x12\x04\x08\x03\x18\x00" + b"\x2d\x00\x00\x80\x3f" * 6),
+    ],
+)
+def test_constants_written_in_other_ways(value):
+    """Numbers longer than need be, one by one, or fields in another order: the same constant."""
+    data = node("x", "Placeholder") + node("k", "Const", value=value) + node("y", "MatMul", "x", "k")
+    (weight,) = by_path(read(of_bytes({"x": data})))["y"].weights
+    assert (weight.shape, weight.dtype, weight.bytes, weight.stored_count) == ((2, 3), "float32", 24, None)
+
+
+def test_an_attribute_called_value_that_is_no_constant():
+    """Is a setting like any other; equal ends of nodes are told alike, also where only lengths differ."""
+    data = node("x", "Placeholder", value=b"\x18\x05") + node("y", "Relu", "x", value=b"\x18\x05", b=b"\x18\x01")
+    layers = by_path(read(of_bytes({"x": data})))
+    assert layers["x"].config == {"value": 5}
+    assert layers["y"].config == {"value": 5, "b": 1}
+
+
 def test_training_graph():
     """A graph that was not frozen: its variables, optimizer slots apart; a note says where the values are."""
     model = read(of_paths({"x.pb": path("training.pb")}))

@@ -77,7 +77,7 @@ def test_what_the_file_does_not_hold_as_one_array_is_told():
     missing = [(layer, weight) for layer in model.layers for weight in layer.weights if weight.location is None]
     assert missing
     for layer, weight in missing:
-        with pytest.raises(ValuesUnavailable, match="does not tell where its values lie"):
+        with pytest.raises(ValuesUnavailable, match="do not lie in the upload as one plain array"):
             values.of(layer, weight)
 
 

@@ -32,6 +32,11 @@ def accept(upload: Upload) -> bool:
     return True
 
 
+def find(upload: Upload) -> list[frozenset[str]]:
+    """All files together."""
+    return [frozenset(upload.parts)]
+
+
 def read(upload: Upload) -> Model | BuildRequest:
     """Do what the (first) file says."""
     source = next(iter(upload.parts.values()))

@@ -18,6 +18,7 @@ from service.tree import Model
 from service.worker.reading import read
 from service.worker.searching import Search, search
 from tests.corpus import ROOT
+from tests.service.parsers.sstables import table
 from tests.service.parsers.test_archives import packed_zip, tar
 
 SAMPLES = ROOT / "docs" / "samples"
@@ -149,3 +150,28 @@ def test_the_head_of_a_file_is_read_once_for_all_readers() -> None:
     with pytest.raises(UnknownFormat):
         search(Upload({"x": Counted(b"\x07" * 5_000_000, meter)}, meter), load_readers())
     assert meter.read < 500_000
+
+
+def test_models_that_share_a_document_are_each_found_with_it() -> None:
+    """Two files of safetensors beside one configuration, two checkpoints beside one state file: four models."""
+    header = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(8)
+    index = table([[(b"", b"\x08\x01\x1a\x02\x08\x01"), (b"w", b"\x08\x01\x12\x04\x12\x02\x08\x02\x28\x08")]])
+    parts = {
+        "hf/config.json": b'{"model_type": "bert"}', "hf/one.safetensors": weights, "hf/two.safetensors": weights,
+        "tf/checkpoint": b'model_checkpoint_path: "b"\n', "tf/a.index": index, "tf/b.index": index,
+        "tf/a.data-00000-of-00001": bytes(8), "tf/b.data-00000-of-00001": bytes(8),
+    }  # fmt: skip
+    searched = found(**parts)
+    given = [(one.path, one.reader.FORMAT.id, sorted(one.upload.parts)) for one in searched.found]
+    assert given == [
+        ("hf/one.safetensors", "safetensors", ["hf/config.json", "hf/one.safetensors"]),
+        ("hf/two.safetensors", "safetensors", ["hf/config.json", "hf/two.safetensors"]),
+        ("tf/a.index", "tf_checkpoint", ["tf/a.data-00000-of-00001", "tf/a.index", "tf/checkpoint"]),
+        ("tf/b.index", "tf_checkpoint", ["tf/b.data-00000-of-00001", "tf/b.index", "tf/checkpoint"]),
+    ]
+    assert not searched.unread
+    joined = model(parts)
+    assert len(joined.models) == 4
+    paths = [layer.path for layer in joined.layers]
+    assert len(set(paths)) == len(paths)

@@ -29,10 +29,8 @@ _TORCH = msg("If its statistics are to stay as they are, call eval() on this mod
 
 def check(context: Context) -> Iterator[Finding]:
     """One finding for all frozen BatchNormalization layers, at the first, if anything else learns."""
-    if not any(weight.group == "trainable" for layer in context.model.layers for weight in layer.weights):
-        return
     frozen = [layer for layer in context.own("batch_norm") if _is_frozen(context, layer)]
-    if frozen:
+    if frozen and any(weight.group == "trainable" for layer in context.model.layers for weight in layer.weights):
         yield _found(context, frozen)
 
 

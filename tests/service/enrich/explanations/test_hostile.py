@@ -7,14 +7,16 @@ from hypothesis import strategies as st
 
 from service.enrich.counts import PARAMETER_GROUPS
 from service.enrich.explain import explain_layers
+from service.frameworks import conventions
 from service.tree import Layer, Weight, element_count
 from service.vocabulary import KINDS, ROLES
 from tests.builders import model
 
 SIZES = st.sampled_from([0, 1, 2, 3, 4, 8, 12, 2**40])
 SHAPES = st.lists(SIZES, max_size=5).map(tuple)
-NAMES = st.sampled_from(["kernel", "weight_ih_l0", "weight_hh_l0_reverse", "query/kernel", "gate/bias", "bias_k",
-                         "lora_A", "", "vars/0", "{n}", "weight_ih_l" + "9" * 5000])  # fmt: skip
+NAMES = st.sampled_from(["kernel", "forward/W", "P", "projection_bias", "weight_ih_l0", "weight_hh_l0_reverse",
+                         "query/kernel", "gate/bias", "bias_k", "lora_A", "", "vars/0", "{n}",
+                         "weight_ih_l" + "9" * 5000])  # fmt: skip
 LAYOUTS = st.sampled_from([None, "in-out", "out-in", "HWIO", "OIHW", "IO", "IIII", "HWIM", "WIO", "IOM", "OOO", "MMM"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2**63) | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -50,7 +52,7 @@ def layers(draw: st.DrawFn) -> Layer:
     )  # fmt: skip
 
 
-@given(layers(), st.sampled_from(["keras", "torch"]))
+@given(layers(), st.sampled_from(["keras", "torch", "tensorflow", "tflite", "onnx", "coreml", "unknown"]))
 @settings(max_examples=500)
 def test_whatever_is_explained_adds_up(one: Layer, framework: str) -> None:
     """Never an exception; the formula gives the count of the weights, and every sentence can be said."""
@@ -59,7 +61,7 @@ def test_whatever_is_explained_adds_up(one: Layer, framework: str) -> None:
     if found is None:
         assert not one.weights
         return
-    counted = [held for held in one.weights if framework == "keras" or held.group in PARAMETER_GROUPS]
+    counted = [held for held in one.weights if conventions(framework) == "keras" or held.group in PARAMETER_GROUPS]
     assert found.total == sum(held.count or 0 for held in counted)
     left, right = found.formula.split(" = ")
     assert eval(left.replace("×", "*")) == int(right) == found.total  # noqa: S307 - our own formula

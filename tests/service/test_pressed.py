@@ -1,0 +1,28 @@
+"""What is pressed comes back, at once and in pieces, of older stores too."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from service.pressed import press, press_all, unpress, unpressed
+
+TEXTS = (b"", b"a", b"ab" * 3_000_000)
+
+
+@pytest.mark.parametrize("make", [press, lambda data: press_all([data[:7], b"", data[7:]]), gzip.compress])
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_was_pressed_comes_back(make, text):
+    """However it was pressed and is asked for; gzip is what stores held before."""
+    pressed = make(text)
+    assert unpress(pressed, len(text)) == text
+    pieces = list(unpressed(pressed))
+    assert b"".join(pieces) == text
+    assert all(len(piece) <= 1 << 20 for piece in pieces)
+
+
+def test_equal_data_give_equal_frames():
+    """An answer that is stored again is the same row."""
+    assert press(TEXTS[2]) == press(TEXTS[2])
+    assert len(press(TEXTS[2])) < 2000
