@@ -48,6 +48,7 @@ class Upload:
     def __init__(self, parts: Mapping[str, Source], meter: Meter) -> None:
         self.parts = dict(parts)
         self.meter = meter
+        self._places: dict[str, int] | None = None
 
     @property
     def limits(self) -> Limits:
@@ -61,8 +62,10 @@ class Upload:
 
     def only(self, names: Iterable[str]) -> Upload:
         """Those of its files that are called `names`, in its order, as an upload of their own."""
-        wanted = frozenset(names)
-        return Upload({name: source for name, source in self.parts.items() if name in wanted}, self.meter)
+        if self._places is None:
+            self._places = {name: place for place, name in enumerate(self.parts)}
+        wanted = sorted(self._places.keys() & frozenset(names), key=self._places.__getitem__)
+        return Upload({name: self.parts[name] for name in wanted}, self.meter)
 
 
 class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):

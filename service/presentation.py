@@ -298,13 +298,13 @@ class _Told:
     def stored(self, texts: Sequence[msgspec.Raw]) -> bytes:
         """JSON of layers from their stored JSON: as it is but for their notes, where nothing else has sentences."""
         parts: list[bytes] = []
-        for text in map(bytes, texts):
-            at = text.rfind(_NOTES) if self._written_now else -1
-            if at < 0 or not text.startswith(_PATH) or text.find(_SENTENCE, 0, at) >= 0:
+        for layer in map(bytes, texts):
+            at = layer.rfind(_NOTES) if self._written_now else -1
+            if at < 0 or not layer.startswith(_PATH) or layer.find(_SENTENCE, 0, at) >= 0:
                 return self.layers(_decoded(decoding.light_layers, b"[" + b",".join(texts) + b"]"))
             # In a text a quotation mark has a backslash before it, so that `,"notes":` is a key; and what stands
             # between it and the brace that ends the layer is a value by itself, so that it is the layer's own.
-            parts.append(text if text.endswith(_NO_NOTES) else text[:at] + self._ending(text[at:]))
+            parts.append(layer if layer.endswith(_NO_NOTES) else layer[:at] + self._ending(layer[at:]))
         return b",".join(parts)
 
     def _ending(self, text: bytes) -> bytes:

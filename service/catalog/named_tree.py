@@ -89,6 +89,13 @@ def _held(arrays: Iterable[Stored]) -> dict[str, dict[str, Stored]]:
     for one in arrays:
         path, _, name = one.name.rpartition(".")
         name = names.setdefault(name, name)
+        if _is_plain(path):
+            inside = held.get(path)
+            if inside is None:
+                held[path] = {name: one}
+            else:
+                inside[name] = one
+            continue
         home = homes.get(path)
         if home is None:
             owner, prefix = _owner(path, name)
@@ -100,6 +107,13 @@ def _held(arrays: Iterable[Stored]) -> dict[str, dict[str, Stored]]:
     return held
 
 
+def _is_plain(path: str) -> bool:
+    """Whether `_owner` would find that arrays at `path` belong to the layer of that path, as nearly all do."""
+    if "lora" in path or "parametrizations" in path or path.endswith(_BESIDE):
+        return False
+    return not path.startswith(".") and (len(path) <= MAX_STEPS or path.count(".") < MAX_STEPS)
+
+
 def _owner(path: str, name: str) -> tuple[str, str]:
     """(path of the layer, what its name for the array starts with)."""
     if path.startswith(".") or (len(path) > MAX_STEPS and path.count(".") >= MAX_STEPS):
@@ -107,8 +121,6 @@ def _owner(path: str, name: str) -> tuple[str, str]:
     if "parametrizations" in path:
         owner, local = split_name(f"{path}.{name}")
         return owner, local[: len(local) - len(name)]
-    if "lora" not in path and not path.endswith(_BESIDE):
-        return path, ""
     above, _, last = path.rpartition(".")
     if last == "quant_state" and above.endswith(".weight"):
         return above[: -len(".weight")], "weight.quant_state."

@@ -20,6 +20,8 @@ _FOLDED = frozenset({"Convert", "Subtract", "Multiply", "Reshape", "Transpose", 
 _REORDERING = frozenset({"Transpose"})
 _MAX_CHAIN = 16
 _MAX_LEAVES = 16
+_LONGEST = 1400
+"""Characters of a `shape` with as many sizes, of as many digits, as are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _shape(start: Op, end: Op, reordered: bool) -> Shape:
 def shape_of(op: Op) -> Shape:
     """Sizes of a Const: those of its `shape`, which its output port repeats."""
     written = op.data.get("shape")
-    found = _sizes(written) if written is not None else None
+    found = _sizes(written) if written is not None and len(written) <= _LONGEST else None
     if found is not None:
         return found
     return op.outputs[0].dims if op.outputs else ()

@@ -266,6 +266,7 @@ def _weights(
     several = one.inputs.get("WeightList", [])
     names = rnn_names(len(several), both=bool(one.attributes.get("is_bidirec")), biases=len(several) % 4 == 0)
     found: list[Weight] = []
+    seen: set[tuple[str, str]] = set()  # an operator may be given one parameter many times: it is one weight
     for slot, index, name in held:
         variable = _parameter(graph, name)
         if variable is None:
@@ -275,6 +276,9 @@ def _weights(
         if slot == "WeightList" and index < len(names):
             local = names[index]
             role = _RNN_ROLES[local.rpartition("_l")[0]]
+        if (name, local) in seen:
+            continue
+        seen.add((name, local))
         layout = layout_of(what, role, slot, variable, one.attributes)
         found.append(_owned(graph, variable, path, local, role, layout))
         for beside, other in graph.aliases.get(name, ("", ()))[1]:

@@ -1,6 +1,7 @@
 """PaddlePaddle's operators: their kinds, which slot holds what, and which do not belong to a model; knows no file.
 
-Source: the operator definitions of Paddle (paddle/phi/ops/yaml, op_compat.yaml) and its Python layers.
+Source: the operators' classes in paddle/fluid/pir/dialect/operator/ir of Paddle 3.3; names and slots of older ones as
+Paddle's own programs have them.
 """
 
 from __future__ import annotations

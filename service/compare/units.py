@@ -87,7 +87,7 @@ class Unit:
         """Whether nothing but sizes tells what it is."""
         return self.family == "other" or self.layer.kind in ("unknown", "custom", "parameter")
 
-    @property
+    @cached_property
     def is_again(self) -> bool:
         """Whether all its weights are those of another unit, used once more."""
         return all(slot.view.weight.tied_to is not None for slot in self.slots.values())

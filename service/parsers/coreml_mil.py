@@ -3,7 +3,7 @@
 Arrays are not read: a value says where its bytes lie, in this file or in one of blob storage. `literal` reads the small
 ones that are settings.
 
-Source: mlmodel/format/MIL.proto of coremltools.
+Source: mlmodel/format/MIL.proto of coremltools 9.0.
 """
 
 from __future__ import annotations

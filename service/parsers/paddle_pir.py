@@ -3,7 +3,7 @@
 Knows the short keys of the JSON and the operand order of the operators that have weights; not what they compute.
 
 Source: paddle/fluid/pir/serialize_deserialize (schema.h, schema.cc, serialize_utils.h); the operands of each operator
-in pd_op.h of Paddle 3.3.
+in paddle/fluid/pir/dialect/operator/ir of Paddle 3.3.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Knows ProgramDesc's messages, not what an operator does. `paddle_pir` makes the same data of Paddle 3's JSON.
 
-Source: paddle/fluid/framework/framework.proto.
+Source: paddle/fluid/framework/framework.proto of Paddle 3.3.
 """
 
 from __future__ import annotations

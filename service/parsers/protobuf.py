@@ -93,7 +93,8 @@ class Memory:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `Source.read_at`; what was read is not counted again."""
-        check_range(self.size, offset, length)
+        if offset < 0 or length < 0 or offset + length > self.size:
+            check_range(self.size, offset, length)
         return self.data[offset : offset + length]
 
     def window(self, _at: int) -> tuple[bytes, int]:
@@ -191,7 +192,8 @@ def _walk(blocks: Blocks | Memory, at: int, end: int, *, tolerant: bool) -> Iter
 
 def message(source: Source, field: Field, *, tolerant: bool = False) -> Iterator[Field]:
     """The fields of the message that `field` holds; raises as `fields`, and MalformedFile if it holds none."""
-    _must_hold_bytes(field)
+    if field.wire != BYTES:
+        _must_hold_bytes(field)
     return fields(source, field.offset, field.length, tolerant=tolerant)
 
 
@@ -253,10 +255,9 @@ def text_of(source: Source, field: Field, limit: int) -> str:
 
     What is not UTF-8 is replaced, as the standard's own readers refuse it only in some languages.
     """
-    _must_hold_bytes(field)
+    if field.wire != BYTES:
+        _must_hold_bytes(field)
     if field.length <= limit:
-        if isinstance(source, Memory) and field.offset + field.length <= source.size:
-            return source.data[field.offset : field.offset + field.length].decode("utf-8", errors="replace")
         return source.read_at(field.offset, field.length).decode("utf-8", errors="replace")
     kept = source.read_at(field.offset, limit).decode("utf-8", errors="replace")
     return f"{kept}… ({field.length - limit} more bytes)"

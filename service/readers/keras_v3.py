@@ -5,6 +5,7 @@ Knows the member names. Configuration and weights become layers in `service.cata
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -98,18 +99,16 @@ def accept(upload: Upload) -> bool:
 
 def find(upload: Upload) -> list[frozenset[str]]:
     """Unpacked models: a configuration with the metadata or weights in its folder, and all that is below."""
+    names = {name.replace("\\", "/").removeprefix("./"): name for name in upload.parts}
+    ordered = sorted(names)
     found: list[frozenset[str]] = []
-    for name in upload.parts:
-        folder, _, base = name.replace("\\", "/").rpartition("/")
-        if base == CONFIG:
-            inside = frozenset(one for one in upload.parts if _is_below(one, folder))
-            if accept(upload.only(inside)):
-                found.append(inside)
+    for name in names:
+        if name.rpartition("/")[2] == CONFIG:
+            lead = name.removesuffix(CONFIG)
+            if any(f"{lead}{beside}" in names for beside in (METADATA, WEIGHTS, NPZ_WEIGHTS)):
+                below = ordered[bisect_left(ordered, lead) : bisect_left(ordered, f"{lead}\U0010ffff")]
+                found.append(frozenset(names[one] for one in below))
     return found
-
-
-def _is_below(name: str, folder: str) -> bool:
-    return not folder or name.replace("\\", "/").startswith(f"{folder}/")
 
 
 def _is_model(names: tuple[str, ...]) -> bool:

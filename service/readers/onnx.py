@@ -6,7 +6,7 @@ numbers that shapes follow from is read of its tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from service.catalog.onnx_external import Files, normal, reaches_outside
 from service.catalog.onnx_model import describe
@@ -50,12 +50,13 @@ def accept(upload: Upload) -> bool:
     if single is not None:
         return _is_ort(single) or is_model(single)
     main = _main(upload)
-    return main is not None and set(upload.parts) <= _belonging(upload, main)
+    return main is not None and set(upload.parts) <= _belonging(upload, main, _normal_names(upload))
 
 
 def find(upload: Upload) -> Sequence[frozenset[str]]:
     """Each model of a folder together with those files that its tensors name."""
-    return [frozenset(_belonging(upload, name)) for name, source in upload.parts.items() if is_model(source)]
+    by_name = _normal_names(upload)
+    return [frozenset(_belonging(upload, name, by_name)) for name, source in upload.parts.items() if is_model(source)]
 
 
 def read(upload: Upload) -> Model:
@@ -118,10 +119,14 @@ def _main(upload: Upload) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _belonging(upload: Upload, main: str) -> set[str]:
+def _normal_names(upload: Upload) -> dict[str, str]:
+    """The upload's names by their usual spelling."""
+    return {normal(name): name for name in upload.parts}
+
+
+def _belonging(upload: Upload, main: str, by_name: Mapping[str, str]) -> set[str]:
     """A model's part and those parts that its tensors name, by their names in the upload."""
     folder = normal(main).rpartition("/")[0]
-    by_name = {normal(name): name for name in upload.parts}
     found = {main}
     try:
         for location in _locations(upload, main):

@@ -23,7 +23,7 @@ from service.tree import Danger
 INSIDE = "!/"
 """Between an archive's name and its member's, where the archive is one of several files."""
 MOST_FILES = 2_000
-"""Most files that readers are asked about one by one; archives of more are data sets, not models."""
+"""Most files, or sets of them, that readers are asked about one by one; archives of more are data sets, not models."""
 MOST_NAMED = 20
 SMALL = 1 << 18
 """A file alone of up to so many bytes is read once, whole."""
@@ -86,7 +86,8 @@ def _look_into(upload: Upload, readers: Sequence[Reader], search: Search, depth:
     taken: list[tuple[Reader, frozenset[str], frozenset[str]]] = []
     for reader, names in _sets(upload, readers):
         own = names & left.keys()  # models of one folder may share documents: a configuration, a checkpoint's state
-        if own and names <= upload.parts.keys():
+        if own and search.asked < MOST_FILES and names <= upload.parts.keys():
+            search.asked += 1
             taken.append((reader, names, own))
             for name in own:
                 del left[name]

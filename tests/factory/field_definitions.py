@@ -1,7 +1,7 @@
 """Writes what the formats' own definitions say, as far as it can be asked of installed packages, into the folder given.
 
 expected.json: "coreml": numbers of element types, models, layers with their fields, activations, from coremltools'
-compiled protobufs; "paddle": numbers of element types, and the operands of each operator in the order of `pd_op.h`.
+compiled protobufs; "paddle": numbers of element types, and the operands of each operator in the order of its class.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def coreml() -> dict:
 
 def operands() -> dict[str, list[str]]:
     """Names of the operands of Paddle's operators, in their order."""
-    text = (Path(paddle.sysconfig.get_include()) / "paddle/fluid/pir/dialect/operator/ir/pd_op.h").read_text()
+    headers = Path(paddle.sysconfig.get_include()) / "paddle/fluid/pir/dialect/operator/ir"
+    text = "\n".join(one.read_text() for one in sorted(headers.glob("*_op.h")))
     found = {}
     for match in OPERATOR.finditer(text):
         end = text.find("\n};", match.end())

@@ -212,7 +212,7 @@ class _Costing:
     def _reason(self) -> Message:
         if not self._ordered:
             return NO_ORDER
-        return PASS_SHAPE if self._open and not self._given else LOST
+        return PASS_SHAPE if self._open and not self._given and self.flow.known else LOST
 
     def _has_open_entry(self) -> bool:
         flow = self.flow

@@ -1,5 +1,7 @@
 """Layers without matrix products: normalisations, activations, pools, merges, changes of shape. No MACs, few FLOPs.
 
+Where one name stands for products as well (a merge, a bare operation), they are told apart here and counted elsewhere.
+
 The convention: one FLOP for every addition, multiplication, division, comparison or elementary function (exp, tanh,
 sqrt) of one element, as the layer computes it when it serves. What only moves elements costs none.
 """
@@ -9,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
-from service.enrich.cost import linear
-from service.enrich.cost.work import SOFTMAX, Call, Work, activated, option, unknown, wholes, words
+from service.enrich.cost import linear, products
+from service.enrich.cost.work import SIZES_MISSING, SOFTMAX, Call, Work, activated, option, unknown, wholes, words
 from service.language import Message, msg
 
 NO_PRODUCTS = msg("Holds no matrix product.")
@@ -90,17 +92,26 @@ def global_pool(call: Call) -> Work:
 
 
 def merge(call: Call) -> Work:
-    """Add, multiply ... element by element; MatMul and Dot are products."""
+    """Add, multiply ... element by element; MatMul, Dot and Core ML's `dot` are products."""
     if call.type == "MatMul":
         return linear.matrix_product(call)
     if call.type == "Dot":
         return linear.dot(call)
-    if call.type in ("Concatenate", "Stack"):
+    if call.type in _JOINS:
         return Work(0, 0, MERGE)
+    if call.type == "dot":
+        return Work(prod(call.ins[0]), 0, linear.PRODUCT) if call.ins else unknown(SIZES_MISSING)
     if not call.ins or not call.outs:
         return Work(0, None, MERGE)
     operations = len(call.ins) - (call.type != "Average")
     return Work(0, operations * prod(call.outs[0]), MERGE)
+
+
+_JOINS = words(
+    "Concatenate Stack Concat ConcatV2 concat concatND stack CONCATENATION PACK Pack QLinearConcat",
+    "STABLEHLO_CONCATENATE",
+)
+"""How the frameworks call putting tensors beside each other."""
 
 
 def upsample(call: Call) -> Work:
@@ -162,34 +173,81 @@ _MOVING = words(
     "reshape transpose squeeze expanddims getitem slice stack concatenate split flatten ravel swapaxes",
     "moveaxis repeat tile broadcastto pad cast identity flip roll take gather unstack shape zeroslike",
     "oneslike zeros ones fulllike select permute stridedslice concat reverse stopgradient onehot arange",
-    "where",
+    "where unsqueeze expand expandas view viewas chunk narrow clone detach contiguous unbind unfold",
+    "fill filllike fillstatic filldynamic fillconstant fillanylike fillzeroslike constantofshape full eye eyelike",
+    "range rangestatic rangedynamic iota linspace meshgrid size rank shapeof shape64 getshape shapen broadcast",
+    "broadcastargs broadcastlike broadcasttolike broadcasttostatic broadcasttodynamic broadcastindim",
+    "pack unpack parallelstack concatenation concatnd splitnd splitv variadicsplit slicebyindex slicebysize",
+    "slicestatic slicedynamic dynamicslice dynamicsliceupdate dynamicupdateslice sliceupdate crop slidingwindows",
+    "gathernd gatherelements gatheralongaxis gathertree takealongaxis index indexselect maskedselect maskedfill",
+    "scatter scatternd scatterelements scatterelementsupdate scatterndupdate scatterupdate tensorscatterupdate",
+    "scatteralongaxis putalongaxis wherebroadcastable wherenonzero nonzero reversesequence rot90 shufflechannel",
+    "channelshuffle spacetodepth depthtospace spacetobatchnd batchtospacend spacetobatch batchtospace im2col",
+    "trilu tril triu lowertriangular uppertriangular bandpart matrixbandpart diag diagpart matrixdiag matrixsetdiag",
+    "assign assignvalue assignvariable readvalue readvariable varhandle copy deepcopy sharedata noop",
+    "identityn result convert convertlike castlike bitcast densify sparsereshape sparsetodense invertpermutation",
+    "dynamicstitch dynamicpartition sequenceat sequenceconstruct sequenceempty sequenceinsert sequencelength",
+    "concatfromsequence splittosequence compress makelist listread listwrite listgather listscatter listlength",
+    "readstate coremlupdatestate",
 )
 SINGLE_OPERATIONS = words(
     "add subtract sub multiply mul divide truediv floordivide mod power pow maximum minimum relu relu6 sigmoid tanh ",
     "gelu silu swish elu selu leakyrelu softplus softsign hardsigmoid hardsilu hardswish exp log log1p sqrt rsqrt ",
     "square abs absolute negative neg sin cos clip sign logicalnot logicaland logicalor equal notequal greater less ",
-    "greaterequal lessequal isnan reciprocal",
+    "greaterequal lessequal isnan reciprocal div realdiv divnonan floordiv floormod truncatediv fmod remainder rsub ",
+    "biasadd not and or xor logicalxor bitwiseand bitwiseor bitwisexor bitwisenot bitshift leftshift rightshift ",
+    "greaterorequal lessorequal isinf isfinite floor ceil ceiling round rint trunc erf tan asin acos atan sinh cosh ",
+    "asinh acosh atanh atan2 expm1 exp2 log2 log10 cbrt clamp hardtanh mish logistic clipbyvalue threshold ",
+    "elementwiseadd elementwisesub elementwisemul elementwisediv elementwisemax elementwisemin elementwisepow ",
+    "elementwisemod elementwisefloordiv addbroadcastable subtractbroadcastable multiplybroadcastable ",
+    "dividebroadcastable maxbroadcastable minbroadcastable modbroadcastable powbroadcastable unaryop binaryop",
 )
-_REDUCING = words("mean sum max min amax amin prod any all argmax argmin reducemean reducesum reducemax")
-_PRODUCTS = {"matmul": linear.matrix_product, "einsum": linear.einsum}
+_REDUCING = words(
+    "mean sum max min amax amin prod any all argmax argmin reducemean reducesum reducemax reducemin reduceprod",
+    "reduceany reduceall reducelogicaland reducelogicalor reduceargmax reduceargmin",
+)
+_OTHERS = words(
+    "topk sort argsort nonmaxsuppression unique uniquewithcounts cumsum cumprod lrn localresponsenormalization scale",
+    "squareddifference reducel1 reducel2 reducelogsum reducelogsumexp reducesumsquare reducel1norm reducel2norm",
+    "logsumexp std var segmentsum segmentmean segmentmax sparsesegmentsum sparsesegmentmean sparsesegmentsqrtn",
+    "unsortedsegmentsum unsortedsegmentmax unsortedsegmentmin unsortedsegmentprod sparsefillemptyrows bucketize",
+    "searchsorted stringtohashbucketfast stringtohashbucket hashtable hashtablefind lookuptablefind randomnormal",
+    "randomuniform randomnormallike randomuniformlike randomstandardnormal multinomial priorbox priorboxclustered",
+    "nonmaximumsuppression detectionoutput regionyolo yolobox multiclassnms multiclassnms3 proposal ctcgreedydecoder",
+)
+_BOOKS = ("tensorarray", "tensorlist")
+"""How the names of TensorFlow's lists of tensors begin, which only keep what others compute."""
 
 
 def operation(call: Call) -> Work:
     """A single tensor operation of a graph, by its name."""
     function = call.config.get("function")
-    spoken = function if isinstance(function, str) else call.type
-    name = spoken.rpartition(".")[2].lower().replace("_", "")
-    if name in _PRODUCTS:
-        return _PRODUCTS[name](call)
-    if name in _MOVING:
+    name = _plain(function if isinstance(function, str) else call.type)
+    if name == "mul" and "x_num_col_dims" in call.config:
+        return products.flattened(call)
+    if name in products.NAMES:
+        return products.product(call)
+    if name == "einsum":
+        return linear.einsum(call)
+    if name in _MOVING or name.startswith(_BOOKS):
         return _MOVES(call)
     if name in SINGLE_OPERATIONS:
         return _FUNCTION(call)
     if name in _REDUCING:
         return global_pool(call)
+    if name in _OTHERS:
+        return _NO_PRODUCT
     return _SOFTMAX(call) if name in ("softmax", "logsoftmax") else unknown(OPERATION)
 
 
+def _plain(spoken: str) -> str:
+    """A name without what the frameworks put around it: `torch.`, `aten::` and `.out`, `STABLEHLO_`, `V2`, `_copy`."""
+    name = spoken.partition("::")[2].partition(".")[0] if "::" in spoken else spoken.rpartition(".")[2]
+    name = name.lower().removesuffix("_copy").replace("_", "").removeprefix("stablehlo")
+    return name[:-2] if name[-2:-1] == "v" and name[-1:].isdigit() else name
+
+
+_NO_PRODUCT = Work(0, None, NO_PRODUCTS)
 _SOFTMAX = _each(SOFTMAX, SOFTMAX_METHOD)
 
 KINDS: dict[str, Rule] = {

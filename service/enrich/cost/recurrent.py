@@ -13,11 +13,13 @@ from service.enrich.cost.work import (
     Work,
     bias_elements,
     elements,
+    first_shape,
     known_shape,
     unknown,
     whole,
 )
 from service.language import msg
+from service.tree import Shape, Weight
 
 RECURRENT = msg(
     "At every step in time each element of the input, recurrent and projection kernels once, for every layer of the "
@@ -34,6 +36,14 @@ _ROLES = frozenset({"kernel", "recurrent_kernel", "projection_kernel"})
 _GATE_FLOPS = {"lstm": (13, 4), "gru": (11, 3), "simple_rnn": (2, 1)}
 """FLOPs per unit and step beside products and biases, and gates. LSTM: 5 functions, 3 products, 5 additions; GRU: 3, 3
 and 5; plain: 1 function, 1 addition."""
+_ONNX = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
+"""ONNX' operators: kernels `[directions, gates × hidden, inputs]`; `layout` 0 has the steps in front, 1 the batch."""
+_BLOBS = frozenset({"simpleRecurrent", "uniDirectionalLSTM", "biDirectionalLSTM"})
+"""Layers of Core ML's networks: `[steps, batch, features, 1, 1]`; a shorter input leaves the steps out."""
+_STEPS_FIRST = _BLOBS | {"lstm", "gru", "rnn"}
+"""And the operations of Core ML's programs and of Paddle."""
+_BLOB_AXES = 5
+_WITH_DIRECTIONS = 3
 _CELLS = {"LSTMCell": "lstm", "GRUCell": "gru", "SimpleRNNCell": "simple_rnn", "RNNCell": "simple_rnn"}
 
 
@@ -49,10 +59,48 @@ def recurrent(call: Call) -> Work:
     if held is None:
         return unknown(WEIGHTS_MISSING)
     per_step = bias_elements(call, ("bias", "recurrent_bias")) + _gates(call, gates)
-    if not call.ins or len(call.ins[0]) < 2:
-        return Work(call.batch * held, call.batch * per_step, RECURRENT, (ONE_STEP,), partial=True)
-    steps = prod(call.ins[0][:-1])
+    steps = _steps(call)
+    if steps is None:
+        examples = _examples(call)
+        return Work(examples * held, examples * per_step, RECURRENT, (ONE_STEP,), partial=True)
     return Work(steps * held, steps * per_step, RECURRENT)
+
+
+def _steps(call: Call) -> int | None:
+    """Steps in time of all examples together; None where their number is open.
+
+    Where the steps are in front, an open first size is theirs: in `call.ins` the batch stands in its place.
+    """
+    if not _steps_first(call):
+        return prod(call.ins[0][:-1]) if call.ins and len(call.ins[0]) > 1 else None
+    sizes = _recorded(call)
+    steps = sizes[0] if len(sizes) > 1 else None
+    if steps is None or (call.type in _BLOBS and len(sizes) != _BLOB_AXES):
+        return None
+    return steps if len(sizes) == 2 else steps * _examples(call)
+
+
+def _examples(call: Call) -> int:
+    """Examples at each step: as recorded behind the steps, else as many as are asked for."""
+    sizes = _recorded(call) if _steps_first(call) else ()
+    return (sizes[1] if len(sizes) > 2 else None) or call.batch
+
+
+def _recorded(call: Call) -> Shape:
+    """Sizes of the input as the file has them; without, those that arrive, of which the first may be the batch's."""
+    if call.layer.input_shapes:
+        return call.layer.input_shapes[0]
+    return (None, *call.ins[0][1:]) if call.ins else ()
+
+
+def _steps_first(call: Call) -> bool:
+    """Whether the first axis of the input are the steps, and the examples come second."""
+    if call.type in _STEPS_FIRST or call.config.get("time_major") is True:
+        return True
+    if call.config.get("batch_first") is False:
+        return bool(call.layer.input_shapes)
+    kernel = first_shape(call, ("recurrent_kernel",)) or ()
+    return call.type in _ONNX and len(kernel) == _WITH_DIRECTIONS and not call.config.get("layout")
 
 
 def _cell_kind(call: Call) -> str | None:
@@ -97,14 +145,21 @@ def _inside(call: Call) -> Call:
 
 
 def _gates(call: Call, kind: str) -> int:
-    """FLOPs of the gates per step: their rows are the longer axis of the recurrent kernels."""
+    """FLOPs of the gates per step: their rows are the axis of the recurrent kernels that the state is not on."""
     flops, gates = _GATE_FLOPS[kind]
-    rows = 0
-    for weight in call.weights:
-        shape = known_shape(weight) if weight.role == "recurrent_kernel" else None
-        if shape is not None and len(shape) == 2:
-            rows += shape[0] if call.torch else shape[1]
-    return rows * flops // gates
+    return sum(_rows(call, weight) for weight in call.weights if weight.role == "recurrent_kernel") * flops // gates
+
+
+def _rows(call: Call, weight: Weight) -> int:
+    """Gates × units of a recurrent kernel, of both directions where it has an axis for them; 0 if it is no matrix."""
+    shape = known_shape(weight)
+    if shape is None or len(shape) not in (2, _WITH_DIRECTIONS):
+        return 0
+    if weight.layout is None and call.type != "DynamicQuantizeLSTM":
+        first = call.torch or len(shape) == _WITH_DIRECTIONS
+    else:
+        first = weight.layout == "out-in"
+    return prod(shape[:-2]) * shape[-2 if first else -1]
 
 
 def _configured(call: Call, kind: str) -> int | None:

@@ -259,3 +259,48 @@ def test_structure_is_compared_without_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) is True
+
+
+def norm(path: str, **config: Any) -> Layer:
+    """A normalisation with its statistics, as any framework has it."""
+    learned = [weight(name, (8,), name) for name in ("scale", "offset")]
+    kept = [weight(name, (8,), name, group="statistic") for name in ("moving_mean", "moving_variance")]
+    return layer(path, "batch_norm", *learned, *kept, type="BatchNorm", config=config)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ("keras", "torch", "Keras counts them as non-trainable weights, PyTorch keeps them as buffers outside"),
+        ("tensorflow", "paddle", "TensorFlow counts them as weights, PaddlePaddle has them beside its parameters."),
+        ("openvino", "keras", "Keras counts them as weights, OpenVINO has them beside its parameters."),
+        ("keras", "unknown", "one model counts them as weights, the other does not."),
+        ("several", "keras", "one model counts them as weights, the other does not."),
+    ],
+)
+def test_who_counts_statistics_is_called_by_name(ours: str, theirs: str, said: str) -> None:
+    """The frameworks at hand, not Keras and PyTorch whatever they are; nobody where the file does not tell."""
+    found = compare(made(ours, norm("n")), made(theirs, norm("n")))
+    assert abs(found.gap or 0) == 16
+    assert said in str(found.summary)
+
+
+def test_frameworks_that_count_alike_have_no_gap() -> None:
+    """Neither ONNX nor Core ML counts statistics; Keras and TensorFlow both do."""
+    for ours, theirs in (("onnx", "coreml"), ("keras", "tensorflow"), ("tflite", "torch")):
+        found = compare(made(ours, norm("n")), made(theirs, norm("n")))
+        assert (found.gap, found.causes) == (0, ())
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "left", "right", "equal"),
+    [
+        ("torch", "paddle", 0.1, 0.9, True), ("torch", "paddle", 0.1, 0.1, False), ("onnx", "paddle", 0.9, 0.9, True),
+        ("onnx", "torch", 0.9, 0.1, True), ("keras", "onnx", 0.99, 0.99, True), ("torch", "mlx", 0.1, 0.1, True),
+    ],
+)  # fmt: skip
+def test_momentum_of_other_frameworks(ours: str, theirs: str, left: float, right: float, equal: bool) -> None:
+    """ONNX and Paddle give the share of the old average as Keras does, MLX that of the new one as PyTorch does."""
+    found = compare(made(ours, norm("n", momentum=left)), made(theirs, norm("n", momentum=right)))
+    told = [(setting.equal, setting.text) for setting in found.hyperparameters if setting.name == "momentum"]
+    assert told == [(equal, None)]

@@ -13,10 +13,10 @@ from onnx import helper, numpy_helper
 
 from tests.corpus import corpus_dir
 from tests.service.compare.formats import (
-    Arrays,
-    Files,
     RANDOM,
     RECURRENT,
+    Arrays,
+    Files,
     both_ways,
     codes,
     files,

@@ -13,9 +13,9 @@ import safetensors.numpy
 from service.values.opening import open_values
 from tests.corpus import ROOT, corpus_dir
 from tests.service.compare.formats import (
+    RECURRENT,
     Arrays,
     Files,
-    RECURRENT,
     both_ways,
     codes,
     files,
@@ -26,7 +26,6 @@ from tests.service.compare.formats import (
     torch,
     upload,
     verdicts,
-    weights,
 )
 
 # ncnn and ExecuTorch

@@ -62,7 +62,7 @@ _WORDS = {"Ids": {"x"}, "Input": {"x", "input"}, "W": {"w", "weight"}, "Residual
 
 @pytest.mark.parametrize("name", SLOTS)
 def test_paddle_operands_in_their_order(name: str) -> None:
-    """The words here are those of `pd_op.h`, or say the same; operands that are no weights may be left out at the end."""
+    """The words here are those of its class, or say the same; what is no weight may be left out at the end."""
     operators = defined("paddle", "operands")
     order = operators.get(name) or operators.get(f"{name}_")
     assert order is not None

@@ -64,6 +64,20 @@ def test_skipped_elements_are_leaves() -> None:
         list(tags("<a><b><c/></a>", max_depth=9, skipped=frozenset("b")))
 
 
+def test_an_element_that_was_passed_over_can_be_read_where_it_lies() -> None:
+    """It comes as a leaf with all of its content as text; from its place on its own tags come, and no other."""
+    text = "<a><b x='>'> <c>1</c>\n</b><b/><d/></a>"
+    passed = [tag for tag in tags(text, max_depth=9, skipped=frozenset("b")) if tag.name == "b"]
+    assert [(tag.kind, tag.text) for tag in passed] == [(LEAF, " <c>1</c>\n"), (LEAF, "")]
+    inner = [[(tag.kind, tag.name, tag.at) for tag in tags(text, max_depth=9, begin=one.at)] for one in passed]
+    assert inner == [[(OPEN, "b", 3), (LEAF, "c", 13), (CLOSE, "b", 22)], [(LEAF, "b", 26)]]
+    broken = "<a><b><c></b></a>"
+    (passed,) = (tag for tag in tags(broken, max_depth=9, skipped=frozenset("b")) if tag.name == "b")
+    with pytest.raises(MalformedFile) as caught:
+        list(tags(broken, max_depth=9, begin=passed.at))
+    assert caught.value.info.offset == 9
+
+
 def test_a_greater_sign_may_stand_in_an_attribute() -> None:
     """XML allows it, in either quotes."""
     assert events("<a b=\"1>0\" c='x\"y'/>")[0] == ("open", "a", {"b": "1>0", "c": 'x"y'})

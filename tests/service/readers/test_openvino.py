@@ -255,6 +255,32 @@ def test_names_that_occur_again_get_the_next_free_number() -> None:
     assert len(set(paths)) == len(names)
 
 
+def test_edges_and_ports_may_be_written_in_any_way() -> None:
+    """Attributes in another order, single quotes, comments, an element that is not closed at once: the same model."""
+    parts = pair("convolutions")
+    document = parts["convolutions.xml"].decode()
+    turned = re.sub(r'<edge (from-layer="\d+") (from-port="\d+") (to-layer="\d+") (to-port="\d+") ?/>',
+                    r"<edge \4 \3\n\2 \1></edge><!-- <edge/> -->", document)  # fmt: skip
+    turned = turned.replace("<dim>1</dim>", "<dim> 1 </dim>")
+    turned = re.sub(r'<port id="(\d+)" precision="(\w+)"', r"<port precision='\2'  id='\1'", turned)
+    assert turned.count("<!-- <edge/> -->") > 10
+    assert described(openvino, {**parts, "convolutions.xml": turned.encode()}) == described(openvino, parts)
+
+
+@pytest.mark.parametrize(
+    ("broken", "instead"),
+    [("<dim>8</dim>", "<dim>x</dim>"), ('to-layer="2"', 'to-layer="x"'), ("<dim>8</dim>", "<dim>8")],
+)
+def test_what_is_broken_within_ports_and_edges_has_its_place(broken: str, instead: str) -> None:
+    """The offset is that of the tag that is wrong, in the whole document."""
+    document = pair("convolutions")["convolutions.xml"].decode()
+    at = document.index(broken, document.index("<output") if "dim" in broken else 0)
+    error = refused(openvino, {"model.xml": (document[:at] + instead + document[at + len(broken) :]).encode()})
+    assert error.info.code == "malformed_file"
+    assert error.info.offset is not None
+    assert -80 < error.info.offset - at < 80
+
+
 def test_custom_operations_are_dangers() -> None:
     """A library of code has to be loaded for them."""
     document = HEAD + b'<layer id="1" name="a" type="StringTensorUnpack" version="extension"/></layers></net>'

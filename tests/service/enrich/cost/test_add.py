@@ -175,3 +175,14 @@ def test_an_exported_graph_shows_that_nothing_is_missing() -> None:
         assert total(found).macs.status == status  # fmt: skip
         forged = costed("torch", own, held, tags={"operations": operations}, format="torch_zip")
         assert total(forged).macs.status == "partial"
+
+
+@pytest.mark.parametrize(("framework", "helps"), [("keras", True), ("onnx", False), ("tflite", False)])
+def test_an_input_size_is_asked_for_where_it_can_be_followed(framework: str, helps: bool) -> None:
+    """Shapes follow by the rules of Keras and PyTorch; of other frameworks nobody is told to ask again."""
+    entry = layer("in", "input", type="InputLayer", inputs=(), input_shapes=((None, None, None, 4),),
+                  output_shapes=((None, None, None, 4),))  # fmt: skip
+    found = by_path(costed(framework, entry, conv("a", ("in",), (None, None)), conv("b", ("a",), (None, None))))
+    for path in ("a", "b"):
+        assert found[path].macs.status == "unavailable"
+        assert ("?input_shape=" in str(found[path].macs.method)) is helps
