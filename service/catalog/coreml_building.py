@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from service.catalog.counting import check_weights
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.language import Message, msg
@@ -65,11 +66,7 @@ class Building:
             raise LimitExceeded(
                 "layers", self.limits.layers, msg("The model has more than {layers} layers.", layers=self.limits.layers)
             )
-        if self.weights > self.limits.weights:
-            raise LimitExceeded(
-                "weights", self.limits.weights,
-                msg("The file holds more than {weights} tensors.", weights=self.limits.weights),
-            )  # fmt: skip
+        check_weights(self.weights, self.limits)
 
     def checked(self, weights: Iterable[Weight]) -> tuple[Weight, ...]:
         """The weights; LimitExceeded if one has a size that no array has."""

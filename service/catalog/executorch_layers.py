@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.catalog.counting import UniquePaths
 from service.catalog.executorch_operators import (
     ARGUMENTS,
     PASSED_ON,
@@ -46,7 +47,7 @@ class Layers:
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
-        self._taken: dict[str, int] = {}
+        self._paths = UniquePaths()
         self.delegates: dict[str, int] = {}
         """Bytes handed to each backend."""
 
@@ -57,7 +58,7 @@ class Layers:
         for plan in known:
             parent = None
             if len(known) > 1:
-                parent = self._unique(plan.name or "method")
+                parent = self._paths.of(plan.name or "method")
                 found.append(Layer(path=parent, name=parent, kind="container", type="ExecutionPlan", inputs=()))
             found.extend(self._method(plan, parent))
         return found
@@ -173,19 +174,7 @@ class Layers:
 
     def _path(self, method: _Method, name: str) -> str:
         own = text(name, _MAX_NAME).strip(".") or "layer"
-        return self._unique(own if method.parent is None else f"{method.parent}.{own}")
-
-    def _unique(self, path: str) -> str:
-        number = self._taken.get(path)
-        if number is None:
-            self._taken[path] = 1
-            return path
-        while True:
-            number += 1
-            candidate = f"{path}_{number}"
-            if candidate not in self._taken:
-                self._taken[path], self._taken[candidate] = number, 1
-                return candidate
+        return self._paths.of(own if method.parent is None else f"{method.parent}.{own}")
 
 
 def _argument(short: str, at: int, tensor: Tensor) -> Argument:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from service.catalog.counting import check_weights
 from service.catalog.executorch_operators import Argument
 from service.catalog.integrity import MAX_LISTED
 from service.catalog.torch_dtypes import SCALAR_TYPES, is_gradient_type, stored_bytes
@@ -143,12 +144,7 @@ class Weights:
 
     def _count(self) -> None:
         self._made += 1
-        if self._made > self._limits.weights:
-            raise LimitExceeded(
-                "weights",
-                self._limits.weights,
-                msg("The file holds more than {weights} tensors.", weights=self._limits.weights),
-            )
+        check_weights(self._made, self._limits)
 
 
 def _strides(tensor: Tensor) -> tuple[int, ...] | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from service.catalog.counting import check_weights
 from service.catalog.torch_dtypes import is_gradient_type
 from service.config import Limits
-from service.errors import LimitExceeded
-from service.language import msg
 from service.plain import text
 from service.tree import Group, Source
 
@@ -26,12 +25,7 @@ class Ledger:
     def count(self, more: int = 1) -> None:
         """LimitExceeded for more weights than one analysis may describe."""
         self._made += more
-        if self._made > self._limits.weights:
-            raise LimitExceeded(
-                "weights",
-                self._limits.weights,
-                msg("The file holds more than {weights} tensors.", weights=self._limits.weights),
-            )
+        check_weights(self._made, self._limits)
 
     def tied(self, identity: Hashable, key: str) -> str | None:
         """The full name under which the same bytes were seen before, None if they were not."""

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.catalog.counting import check_weights
 from service.catalog.learning import learning
 from service.catalog.ncnn_bin import Placed, Placing
 from service.catalog.ncnn_types import PARAMETERS, is_known, kind_of
 from service.catalog.ncnn_weights import Array, arrays_of
 from service.config import Limits
-from service.errors import LimitExceeded
-from service.language import msg
 from service.parsers.ncnn import Entry
 from service.plain import json_value, text
 from service.tree import Layer, Location, Shape, Weight
@@ -61,10 +60,7 @@ def plan_of(entries: tuple[Entry, ...], limits: Limits) -> Plan:
     for entry in entries:
         held = arrays_of(entry)
         total += len(held or ())
-        if total > limits.weights:
-            raise LimitExceeded(
-                "weights", limits.weights, msg("The file holds more than {weights} tensors.", weights=limits.weights)
-            )
+        check_weights(total, limits)
         found.append(None if held is None else tuple(held))
     return Plan(entries, tuple(found))
 

@@ -10,13 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from service.catalog.counting import check_weights
 from service.catalog.named_weights import group_of
 from service.catalog.ncnn_model import paths_of
 from service.catalog.torch_dtypes import stored_bytes
 from service.catalog.torch_layers import KINDS, layout_of, role_of
 from service.config import Limits
-from service.errors import LimitExceeded
-from service.language import msg
 from service.parsers.ncnn import Entry
 from service.plain import json_value, text
 from service.tree import Layer, Shape, Weight, element_count
@@ -46,10 +45,7 @@ def pnnx_layers(entries: tuple[Entry, ...], limits: Limits) -> tuple[Layer, ...]
     for entry, path in zip(entries, paths, strict=True):
         layer = _layer(entry, path, producers)
         made += len(layer.weights)
-        if made > limits.weights:
-            raise LimitExceeded(
-                "weights", limits.weights, msg("The file holds more than {weights} tensors.", weights=limits.weights)
-            )
+        check_weights(made, limits)
         layers.append(layer)
     return tuple(layers)
 

@@ -33,12 +33,16 @@ class Slot(NamedTuple):
 
 
 def slots_of(op: str, inputs: Sequence[Value | None]) -> list[Slot]:
-    """The inputs of an operator that are constants."""
-    return [
-        Slot(index, *slot(op, index), value.view)
-        for index, value in enumerate(inputs)
-        if value is not None and value.view is not None
-    ]
+    """The inputs of an operator that are constants; one given again where inputs are as many as one likes is one."""
+    named = len(SLOTS.get(op, ()))
+    found: list[Slot] = []
+    seen: set[int] = set()
+    for index, value in enumerate(inputs):
+        if value is None or value.view is None or (index >= named and id(value.view.const) in seen):
+            continue
+        seen.add(id(value.view.const))
+        found.append(Slot(index, *slot(op, index), value.view))
+    return found
 
 
 def weights_of(

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from service.catalog.counting import check_weights
 from service.catalog.integrity import Extent, check_extents, declared_differs, listed, truncated
 from service.catalog.paddle_graph import Graph, layers_of
 from service.catalog.paddle_weights import Told
 from service.catalog.torch_dangers import dangers_of
 from service.catalog.torch_values import mapping_of
-from service.errors import InputError, LimitExceeded
+from service.errors import InputError
 from service.language import Message, msg
 from service.parsers.paddle_program import Program, Variable
 from service.parsers.paddle_tensors import Stored, tensor, tensors
@@ -166,13 +167,9 @@ def _one(member: str | None, source: Source) -> Stored:
 
 
 def _within(member: str | None, held: Iterator[Stored], source: Source) -> Iterator[Stored]:
-    limit = source.meter.limits.weights
-    count = 0
     try:
-        for one in held:
-            count += 1
-            if count > limit:
-                raise LimitExceeded("weights", limit, msg("The file holds more than {weights} tensors.", weights=limit))
+        for count, one in enumerate(held, 1):
+            check_weights(count, source.meter.limits)
             yield one
     except InputError as error:
         raise (error.within(member) if member is not None else error) from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from service.catalog.counting import check_weights
 from service.catalog.paddle_operations import (
     ADDITIONS,
     CODE_OPERATORS,
@@ -304,9 +305,7 @@ def _weight(
     graph: Graph, variable: Variable, name: str, role: str, layout: str | None, group: Group | None
 ) -> Weight:
     graph.weights += 1
-    if graph.weights > graph.limits.weights:
-        limit = graph.limits.weights
-        raise LimitExceeded("weights", limit, msg("The file holds more than {weights} tensors.", weights=limit))
+    check_weights(graph.weights, graph.limits)
     check_size(variable.shape, graph.limits)
     return weight_of(variable, name, role, layout, group, graph.told.get(variable.name, _NOTHING))
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.catalog.counting import check_weights
 from service.catalog.paddle_names import Array, layers_of
 from service.catalog.torch_tensors import Tensor, is_tensor, tensor_of
 from service.catalog.torch_values import describe, key_text, mapping_of
 from service.config import Limits
-from service.errors import LimitExceeded
 from service.language import Message, msg
 from service.parsers.pickle_types import Instance, extent
 from service.plain import text
@@ -102,11 +102,7 @@ def _take(found: Saved, mapping: dict[Any, Any], prefix: str, limits: Limits, de
 
 def _arrays(mapping: dict[Any, Any], limits: Limits) -> Iterator[tuple[str, Any, Tensor]]:
     for count, (key, value) in enumerate(mapping.items()):
-        if count > limits.weights:
-            raise LimitExceeded(
-                "weights", limits.weights,
-                msg("The file holds more than {weights} tensors.", weights=limits.weights),
-            )  # fmt: skip
+        check_weights(count, limits)
         held = _array_in(value)
         if held is not None and isinstance(key, str):
             yield key, value, held[1]

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from service.catalog.keras_paths import Paths
-from service.catalog.tf_ops import INPUTS, KINDS, MERGES, PASSES, PLUMBING, READS, SOURCES, VARIABLES
+from service.catalog.tf_ops import INPUTS, KINDS, MERGES, PASSES, PLUMBING, READS, SOURCES
 from service.catalog.tf_uses import base_name, origins
 from service.catalog.tf_variables import is_float
 from service.config import Limits
@@ -180,7 +180,7 @@ class _Builder:
     def _reads(self, node: Node) -> list[_Read]:
         """The weights among the inputs of `node`, with the roles that their positions give them."""
         reads = READS.get(node.op)
-        found: list[_Read] = []
+        found: dict[tuple[str, str], _Read] = {}  # a variable given many times for the same purpose is read once
         for position, name in enumerate(node.inputs):
             holder = self._origin.get(base_name(name)) if name[:1] != "^" else None
             held = self._graph.held.get(holder) if holder is not None else None
@@ -189,8 +189,9 @@ class _Builder:
             role = reads.roles.get(position) if reads is not None else None
             if role is None or not _plausible(role, held):
                 role = "constant" if _NEVER_VARIABLE.fullmatch(holder) else _role_by_rule(node, held)
-            found.append(_Read(holder, role, reads.layout if reads is not None and role.endswith("kernel") else None))
-        return found
+            layout = reads.layout if reads is not None and role.endswith("kernel") else None
+            found.setdefault((holder, role), _Read(holder, role, layout))
+        return list(found.values())
 
     def _add(self, node: Node, path: str) -> None:
         reads = [read for read in self._reads(node) if read.role != "constant" or self._constant(read)]
@@ -206,7 +207,7 @@ class _Builder:
                 path=path,
                 name=path,
                 type=text(node.op),
-                kind=_kind(node, reads),
+                kind=_kind(node, weights),
                 config=config,
                 inputs=self._inputs(node),
                 output_shapes=self._graph.shapes(node),
@@ -367,11 +368,12 @@ def _layout(read: _Read, shape: Shape | None, config: Mapping[str, Any]) -> str 
     return read.layout if len(read.layout) == len(shape) or "-" in read.layout else None
 
 
-def _kind(node: Node, reads: Sequence[_Read]) -> str:
+def _kind(node: Node, weights: Sequence[Weight]) -> str:
     known = READS.get(node.op)
-    roles = {read.role for read in reads}
+    roles = {weight.role for weight in weights}
     if known is not None and roles & set(known.roles.values()):
-        return known.kind
+        many = any(weight.role == "kernel" and len(weight.shape or ()) > 2 for weight in weights)
+        return "operation" if known.kind == "linear" and many else known.kind  # one product for each of a batch
     if node.op in MERGES and not roles - {"constant"}:
         return "merge" if not roles else "operation"
     if node.op in INPUTS:
@@ -389,8 +391,3 @@ def _names(reads: Sequence[_Read]) -> list[str]:
         number = used[base] = used.get(base, 0) + 1
         found.append(text(base if number == 1 else f"{base}_{number}", 500))
     return found
-
-
-def holds_variables(nodes: Sequence[Node]) -> bool:
-    """Whether the graph keeps its weights in variables: it was not frozen."""
-    return any(node.op in VARIABLES for node in nodes)

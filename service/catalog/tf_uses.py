@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from service.catalog.tf_ops import PASSES, READS, SOURCES
+from service.catalog.tf_ops import PASSES, READS, SOURCES, VARIABLES
 from service.parsers.tensorflow_nodes import Node
 
 
@@ -18,6 +18,11 @@ class Use(NamedTuple):
     node: Node
     position: int
     role: str
+
+
+def holds_variables(nodes: Sequence[Node]) -> bool:
+    """Whether the graph keeps its weights in variables: it was not frozen."""
+    return any(node.op in VARIABLES for node in nodes)
 
 
 def base_name(tensor: str) -> str:

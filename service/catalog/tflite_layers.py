@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from service.catalog.counting import UniquePaths
 from service.catalog.tflite_names import CUSTOM, operator_name
 from service.catalog.tflite_options import options_of, subgraphs_of
 from service.catalog.tflite_roles import CONVOLUTIONS, PASSED_ON, RUNS_OTHERS, Operand, kind_of
@@ -59,7 +60,7 @@ class Layers:
         self._weights = weights
         self._limits = limits
         self._paths: dict[int, str] = {}
-        self._taken: dict[str, int] = {}
+        self._unique = UniquePaths()
         self.folded = 0
         """Layers that a normalisation was folded into."""
         self.custom: dict[str, str] = {}
@@ -98,7 +99,7 @@ class Layers:
             yield from self._graph(subgraph, "", None)
             return
         name = inner.role or subgraph.name or f"subgraph_{inner.number}"
-        path = self._unique(name if inner.parent is None else f"{_short(inner.parent, inner.number)}/{name}")
+        path = self._unique.of(name if inner.parent is None else f"{_short(inner.parent, inner.number)}/{name}")
         yield Layer(
             path=path, name=name, kind="container", type="SubGraph", parent=inner.parent, shared_with=known or None,
             config={"index": inner.number, "name": subgraph.name}, inputs=(),
@@ -273,20 +274,7 @@ class Layers:
 
     def _path(self, graph: _Graph, name: str) -> str:
         own = name.partition(";")[0].strip("/")[:_MAX_NAME] or "layer"
-        return self._unique(f"{graph.prefix}/{own}" if graph.prefix else own)
-
-    def _unique(self, path: str) -> str:
-        """`path`, with a number behind it where another layer has it."""
-        number = self._taken.get(path)
-        if number is None:
-            self._taken[path] = 1
-            return path
-        while True:
-            number += 1
-            candidate = f"{path}_{number}"
-            if candidate not in self._taken:
-                self._taken[path], self._taken[candidate] = number, 1
-                return candidate
+        return self._unique.of(f"{graph.prefix}/{own}" if graph.prefix else own)
 
 
 def folded_note(count: int) -> Message:

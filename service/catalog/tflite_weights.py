@@ -6,6 +6,7 @@ nobody can tell. Shapes, paddings and other constants never learn.
 
 from __future__ import annotations
 
+from service.catalog.counting import check_weights
 from service.catalog.integrity import Extent, check_extents, listed, truncated, wrong_size
 from service.catalog.tflite_names import TENSOR_TYPES, bits_of
 from service.catalog.tflite_roles import OPERANDS, Operand
@@ -107,12 +108,7 @@ class Weights:
 
     def _count(self) -> None:
         self._made += 1
-        if self._made > self._limits.weights:
-            raise LimitExceeded(
-                "weights",
-                self._limits.weights,
-                msg("The file holds more than {weights} tensors.", weights=self._limits.weights),
-            )
+        check_weights(self._made, self._limits)
 
 
 def dtype_of(tensor: Tensor) -> str:

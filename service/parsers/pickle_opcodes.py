@@ -30,7 +30,7 @@ _NOT_THERE = msg("The pickle takes something from its stack or memo that is not 
 def run(
     source: Source, offset: int, limits: Limits, hook: PersistentHook = Persistent, calls: Calls = NO_CALLS
 ) -> Trace:
-    """One pickle from `offset` to its STOP. `hook` makes values of persistent ids and offsets, `calls` of some calls."""
+    """One pickle from `offset` to its STOP. `hook` makes values of persistent ids, `calls` of some calls."""
     cursor = Cursor(source, offset, limits.pickle_argument_bytes)
     return run_machine(Machine(cursor, limits.pickle_argument_bytes, hook, calls), limits)
 

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from service.catalog.tf_constants import variables, wholes
 from service.catalog.tf_frozen import describe_frozen
-from service.catalog.tf_graph import holds_variables
 from service.catalog.tf_ops import dangers
 from service.catalog.tf_signatures import tags_of
 from service.catalog.tf_training import describe
-from service.catalog.tf_uses import roles_of
+from service.catalog.tf_uses import holds_variables, roles_of
 from service.errors import MalformedFile
 from service.formats import Format, Upload
 from service.language import msg

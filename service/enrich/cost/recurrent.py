@@ -75,7 +75,7 @@ def _steps(call: Call) -> int | None:
         return prod(call.ins[0][:-1]) if call.ins and len(call.ins[0]) > 1 else None
     sizes = _recorded(call)
     steps = sizes[0] if len(sizes) > 1 else None
-    if steps is None or (call.type in _BLOBS and len(sizes) != _BLOB_AXES):
+    if steps is None:
         return None
     return steps if len(sizes) == 2 else steps * _examples(call)
 
@@ -88,9 +88,10 @@ def _examples(call: Call) -> int:
 
 def _recorded(call: Call) -> Shape:
     """Sizes of the input as the file has them; without, those that arrive, of which the first may be the batch's."""
+    sizes: Shape = (None, *call.ins[0][1:]) if call.ins else ()
     if call.layer.input_shapes:
-        return call.layer.input_shapes[0]
-    return (None, *call.ins[0][1:]) if call.ins else ()
+        sizes = call.layer.input_shapes[0]
+    return () if call.type in _BLOBS and len(sizes) != _BLOB_AXES else sizes
 
 
 def _steps_first(call: Call) -> bool:

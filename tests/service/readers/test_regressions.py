@@ -131,3 +131,43 @@ def test_a_cut_executorch_program_is_not_complete() -> None:
     told = next(one for one in found.findings if one.rule == "data_past_end" and one.path == "mm.weight")
     start, extent = struct.unpack_from("<QQ", data, 24)
     assert str(told.what).endswith(f"there are only {start + extent - 100 - 6080}.")
+
+
+def onnx(node: bytes) -> bytes:
+    """A graph of one node and one initializer `w` of 2 x 2."""
+    tensor = number(1, 2) + number(1, 2) + number(2, 1) + message(8, b"w") + message(9, bytes(16))
+    shape = message(2, message(1, number(1, 4)))
+    given = message(11, message(1, b"x") + message(2, message(1, number(1, 1) + shape)))
+    graph = message(1, node) + message(2, b"g") + message(5, tensor) + given + message(12, message(1, b"y"))
+    return number(1, 8) + message(7, graph) + message(8, number(2, 17))
+
+
+def graph_def(repeats: int) -> bytes:
+    """A constant of 2 x 2 that one operation is given again and again."""
+    shape = message(2, message(2, number(1, 2)) * 2)
+    attributes = {b"dtype": number(6, 1), b"value": message(8, number(1, 1) + shape + message(4, bytes(16)))}
+    written = b"".join(message(5, message(1, key) + message(2, value)) for key, value in attributes.items())
+    held = message(1, message(1, b"w") + message(2, b"Const") + written)
+    return held + message(1, message(1, b"m") + message(2, b"AddN") + message(3, b"w") * repeats)
+
+
+def program(repeats: int) -> bytes:
+    """PaddlePaddle's: a parameter of 2 x 2 that one operator is given again and again."""
+    kind = message(2, number(1, 7) + message(3, message(1, number(1, 5) + number(2, 2) * 2)))
+    variable = message(3, message(1, b"w") + kind + number(3, 1) + number(5, 1))
+    given = message(1, message(1, b"X") + message(2, b"w") * repeats)
+    made = message(2, message(1, b"Out") + message(2, b"y"))
+    return message(1, number(1, 0) + number(2, -1) + variable + message(4, given + made + message(3, b"concat")))
+
+
+@pytest.mark.parametrize("data", [
+    onnx(message(1, b"w") * 3000 + message(2, b"y") + message(4, b"Concat")), graph_def(3000), program(3000),
+], ids=["onnx", "tensorflow", "paddle"])  # fmt: skip
+def test_a_weight_given_to_one_operation_again_and_again(data: bytes) -> None:
+    """Each time made a weight, a term of a formula and, for one reader, a count: four values, not twelve thousand."""
+    found = outcome({"content": data})
+    assert isinstance(found, Model)
+    held = [one for layer in found.layers for one in layer.weights]
+    held += [one for state in found.states for one in state.weights]
+    assert len(held) == 1
+    assert held[0].count == 4
