@@ -70,9 +70,9 @@ class WeighbridgeError(Exception):
         self.info = ErrorInfo(
             code=self.code,
             detail=_sentence(detail),
-            member=member,
+            member=_sayable(member),
             offset=offset,
-            pointer=pointer,
+            pointer=_sayable(pointer),
             hint=_sentence(hint) if hint else Message(general) if general else None,
             extra=extra,
         )
@@ -80,8 +80,13 @@ class WeighbridgeError(Exception):
     def within(self, member: str) -> WeighbridgeError:
         """The same error, placed inside `member` (outer containers prefix inner ones with `!/`)."""
         inner = self.info.member
-        self.info = msgspec.structs.replace(self.info, member=f"{member}!/{inner}" if inner else member)
+        self.info = msgspec.structs.replace(self.info, member=_sayable(f"{member}!/{inner}" if inner else member))
         return self
+
+
+def _sayable(name: str | None) -> str | None:
+    """A name out of a file without halves of characters, which no answer could be written with."""
+    return None if name is None else name.encode("utf-8", "replace").decode()
 
 
 def _sentence(text: Message | str) -> Message:

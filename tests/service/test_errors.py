@@ -43,3 +43,9 @@ def test_unknown_codes_become_the_base_error() -> None:
     info = InputError("x").info
     assert type(from_info(type(info)(code="new_code", detail="x"))) is WeighbridgeError
     assert BY_CODE["malformed_file"] is MalformedFile
+
+
+def test_names_out_of_files_can_always_be_said() -> None:
+    """Half of a character in a member's name or a pointer would break the answer that names it."""
+    error = MalformedFile("broken", member="a\ud800", pointer="b\udfff").within("c\ud900")
+    assert (error.info.member, error.info.pointer) == ("c?!/a?", "b?")
