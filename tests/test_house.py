@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,9 @@ def test_tests_are_specifications(path: Path) -> None:
     """Every test function has a docstring that says what must hold."""
     silent = [node.name for node in functions(path) if node.name.startswith("test_") and not ast.get_docstring(node)]
     assert not silent
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "re.compile(" in path.read_text()], ids=relative)
+def test_no_possessive_groups(path: Path) -> None:
+    """`(...)*+` is matched wrongly by Python 3.11.0 to 3.11.4, which the project runs on."""
+    assert not re.search(r"(?<!\\)\)[*+?]\+", path.read_text())

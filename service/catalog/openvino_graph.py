@@ -26,7 +26,7 @@ _SKIPPED = frozenset({"input", "output", "edges"})
 """What comes into an operation is what goes out of the one before, so half of the document need not be looked at; what
 goes out is the same for many; and edges are nearly always written in one way."""
 _EDGE = r'\s*+<edge from-layer="(\d{1,19})" from-port="(\d{1,19})" to-layer="(\d{1,19})" to-port="(\d{1,19})"\s*+/>'
-_EDGES = re.compile(rf"(?:{_EDGE})*+\s*+", re.ASCII)
+_EDGES = re.compile(rf"(?:{_EDGE})*\s*+", re.ASCII)
 _ONE_EDGE = re.compile(_EDGE, re.ASCII)
 _MAX_FACTS = 200
 _DIGITS = 19

@@ -24,7 +24,7 @@ from service.language import Message, msg
 from service.plain import json_value, text
 from service.tree import Layer, Shape, Weight, element_count
 
-_NUMBERS = re.compile(r"-?\d{1,18}(?:\s*,\s*-?\d{1,18})*+")
+_NUMBERS = re.compile(r"-?\d{1,18}(?:\s*,\s*-?\d{1,18})*")
 _FRACTION = re.compile(r"-?\d{1,40}(?:\.\d{0,40})?(?:[eE][-+]?\d{1,4})?")
 _DROPPED = frozenset({"element_type", "shape", "offset", "size"})
 _BIAS, _SCALE, _OFFSET = Use("bias", "bias"), Use("scale", "gamma"), Use("offset", "beta")

@@ -16,7 +16,7 @@ from service.language import Message, mark, msg, verbatim
 MAX_VALUES = 5_000_000
 """Most values in one document: an empty list costs 56 bytes once parsed, so this bounds memory."""
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*"?', re.DOTALL)
 """A string, whole or cut off: possessive, so that one that never ends is walked through once."""
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 

@@ -17,12 +17,12 @@ from service.source import Source
 OPEN, CLOSE, LEAF = "open", "close", "leaf"
 _NAME = r"[A-Za-z_:\x80-\U0010ffff][-.\w:]*+"
 _TAG = re.compile(
-    rf"<(/)?({_NAME})((?:[^<>\"'/]|\"[^\"<]*+\"|'[^'<]*+'|/(?!>))*+)(/)?>([^<]*+)(?(1)|(?(4)|(</\2\s*+>[^<]*+)?))"
+    rf"<(/)?({_NAME})((?:[^<>\"'/]|\"[^\"<]*+\"|'[^'<]*+'|/(?!>))*)(/)?>([^<]*+)(?(1)|(?(4)|(</\2\s*+>[^<]*+)?))"
 )
 """A tag and the text up to the next; where that is its own closing tag, that too."""
 _VALUE = r"(?:\"([^\"]*+)\"|'([^']*+)')"
 _ATTRIBUTE = re.compile(rf"\s++({_NAME})\s*+=\s*+{_VALUE}")
-_ATTRIBUTES = re.compile(rf"(?:\s++{_NAME}\s*+=\s*+{_VALUE})*+\s*+")
+_ATTRIBUTES = re.compile(rf"(?:\s++{_NAME}\s*+=\s*+{_VALUE})*\s*+")
 _REFERENCE = re.compile(r"&(?:(lt|gt|amp|quot|apos)|#(\d{1,7})|#x([0-9A-Fa-f]{1,6}));|&")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 _SKIPPED = (("<!--", "-->"), ("<?", "?>"))

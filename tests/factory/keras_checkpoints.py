@@ -67,6 +67,7 @@ def tf1(folder: Path) -> None:
             average.apply([one for one in v1.trainable_variables() if not one.name.startswith("big")])
         momentum = v1.train.MomentumOptimizer(0.1, 0.9).minimize(tf.reduce_sum(v1.trainable_variables()[0]))
         del momentum
+        session.run(v1.variables_initializer(v1.trainable_variables()))  # averages begin with what these are
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(folder / "v2" / "model.ckpt"), global_step=7)
         v1.train.Saver(sharded=True).save(session, str(folder / "sharded" / "model"))
