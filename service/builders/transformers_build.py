@@ -33,6 +33,8 @@ _LEFT_OUT = frozenset(
 )  # fmt: skip
 """Settings that name files, repositories, code or kernels, and those that are given otherwise."""
 _ROOT = "."
+_INFINITE = ("Infinity", "-Infinity")
+"""How a request to build writes them, as JSON has no number for them."""
 _TAGS = ("model_type", "architectures", "transformers_version", "tie_word_embeddings", "quantization_config")
 _UNPACKED = msg(
     "The configuration asks for quantised weights; layers and counts are those of the model before it is quantised."
@@ -120,10 +122,12 @@ def _class(spec: dict[str, Any], model_type: str) -> type[transformers.PreTraine
 
 
 def _clean(value: Any) -> Any:
-    """The settings without those that are left out, in nested configurations too."""
+    """The settings without those that are left out, in nested configurations too; infinities as numbers again."""
     if isinstance(value, dict):
         return {name: _clean(item) for name, item in value.items() if name not in _LEFT_OUT}
-    return [_clean(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return float(value) if value in _INFINITE else value
 
 
 def _made(kind: type[transformers.PreTrainedModel], model_type: str, settings: dict[str, Any]) -> nn.Module:

@@ -127,6 +127,15 @@ def test_settings_that_name_code_or_files_are_not_followed() -> None:
     assert elements(plain["model"]) == elements(marked["model"]) == elements(built()["bert"]["model"])
 
 
+def test_an_infinite_setting_is_a_number() -> None:
+    """As transformers writes the limits of a Mamba's time steps."""
+    sizes = {"hidden_size": 64, "num_heads": 8, "head_dim": 16, "state_size": 16, "num_hidden_layers": 1, "n_groups": 1}
+    document = {"model_type": "mamba2", "architectures": ["Mamba2ForCausalLM"], "vocab_size": 100, "expand": 2, **sizes}
+    text = json.dumps({**document, "time_step_limit": [0.0, float("inf")]})
+    found, plain = answers("transformers", [text, document])
+    assert elements(found["model"]) == elements(plain["model"]) > 0
+
+
 def test_a_nested_configuration_keeps_its_type() -> None:
     """Models of several parts name the type of each."""
     document = {
