@@ -16,7 +16,6 @@ from service.tree import element_count
 _CODE = re.compile(r"([<>=|]?)([?biufcOSUVmMa])(\d{0,12})(\[[^\]]{0,30}\])?\Z")
 _MAX_FIELDS = 10_000
 _MAX_DEPTH = 16
-_POINTER = 8
 _NAMES = {"O": "object", "S": "string", "a": "string", "U": "string", "m": "timedelta64", "M": "datetime64"}
 
 

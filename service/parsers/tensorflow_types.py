@@ -26,7 +26,6 @@ quantised types: integers whose scale lies elsewhere."""
 
 _NAMES = {number: name for number, name, _ in _DTYPES}
 ITEM_BYTES = {name: size for _, name, size in _DTYPES if size}
-QUANTIZED = frozenset({11, 12, 13, 15, 16})
 _REFERENCE = 100
 _MAX_RANK = 254
 """Of a tensor in TensorFlow."""

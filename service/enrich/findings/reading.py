@@ -15,7 +15,6 @@ CONVOLUTIONS = tuple(f"conv{rank}d" for rank in (1, 2, 3))
 TRANSPOSED = tuple(f"conv_transpose{rank}d" for rank in (1, 2, 3))
 OTHER_CONVOLUTIONS = ("depthwise_conv1d", "depthwise_conv2d", "separable_conv1d", "separable_conv2d")
 ALL_CONVOLUTIONS = (*CONVOLUTIONS, *TRANSPOSED, *OTHER_CONVOLUTIONS)
-NORMALIZATIONS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm")
 
 _PLAIN_TORCH = {"Linear", "LazyLinear", "NonDynamicallyQuantizableLinear"} | {
     f"{prefix}Conv{kind}{rank}d" for prefix in ("", "Lazy") for kind in ("", "Transpose") for rank in (1, 2, 3)
