@@ -48,7 +48,7 @@ FROM pip AS built-keras
 RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     python3 -m venv --without-pip .venv-keras \
     && /opt/pip/bin/python -m pip --python .venv-keras/bin/python install --constraint constraints.txt \
-       tensorflow-cpu keras msgspec numpy zstandard \
+       tensorflow-cpu keras msgspec numpy \
     && rm -rf .venv-keras/lib/python3*/site-packages/tensorflow/include
 COPY --from=wheel /wheel /wheel
 RUN /opt/pip/bin/python -m pip --python .venv-keras/bin/python install --no-index --no-deps /wheel/*.whl
@@ -58,7 +58,7 @@ FROM pip AS built-torch
 RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     python3 -m venv --without-pip .venv-torch \
     && /opt/pip/bin/python -m pip --python .venv-torch/bin/python install --constraint constraints.txt \
-       torch transformers msgspec numpy zstandard \
+       torch transformers msgspec numpy \
     && rm -rf .venv-torch/lib/python3*/site-packages/torch/include .venv-torch/lib/python3*/site-packages/torch/test
 COPY --from=wheel /wheel /wheel
 RUN /opt/pip/bin/python -m pip --python .venv-torch/bin/python install --no-index --no-deps /wheel/*.whl

@@ -87,12 +87,12 @@ clean:  ## remove the environments and everything that was made or cached, but n
 
 .venv-keras/.framework: pyproject.toml constraints.txt | .venv-keras/.made
 	@echo "Installing TensorFlow and Keras into .venv-keras (about 1.5 GB) ..."
-	@$(@D)/bin/python $(PIP) --constraint constraints.txt tensorflow-cpu keras msgspec numpy setuptools zstandard
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt tensorflow-cpu keras msgspec numpy setuptools
 	@touch $@
 
 .venv-torch/.framework: pyproject.toml constraints.txt | .venv-torch/.made
 	@echo "Installing PyTorch and transformers into .venv-torch (about 1.2 GB) ..."
-	@$(@D)/bin/python $(PIP) --constraint constraints.txt torch transformers msgspec numpy setuptools zstandard
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt torch transformers msgspec numpy setuptools
 	@touch $@
 
 # One after the other, also under -j: setuptools writes the same weighbridge.egg-info each time.

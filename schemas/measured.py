@@ -59,3 +59,7 @@ class WeightStatisticsSchema(Schema):
     exponents = nested(ExponentsSchema, "Per power of two; null where no value is a normal number.", null=True)
     values = numbers("The values, for the weights of a normalisation with at most 4,096 of them.", null=True)
     channels = nested(ChannelStatisticsSchema, "Per channel, for kernels whose output axis is known.", null=True)
+    dequantised = boolean(
+        "Whether all this is of numbers that were made of blocks of codes, in single precision, and not of what is "
+        "stored; so is digest."
+    )

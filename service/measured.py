@@ -53,7 +53,8 @@ class WeightStatistics(Frozen, frozen=True, kw_only=True):
     """What was seen in all values of one weight. Floats that are not finite, or have no meaning here, are None.
 
     `status` is unavailable where values could not be read; `reason` says why, and everything else is None or empty.
-    Quantised values are measured as the whole numbers that are stored, complex ones as two numbers each.
+    Quantised values are measured as the whole numbers that are stored, but for those in blocks; complex ones as two
+    numbers each.
 
     Attributes:
         count: Values looked at.
@@ -67,6 +68,8 @@ class WeightStatistics(Frozen, frozen=True, kw_only=True):
         histogram, exponents: None where no finite value differs from zero.
         values: The values themselves, for the weights of a normalisation with at most `VECTOR` of them.
         channels: For kernels whose output axis is known.
+        dequantised: Whether all this is of numbers that were made of blocks of codes (ggml's types), in single
+            precision, and not of what is stored; so is `digest`.
     """
 
     status: Status
@@ -92,3 +95,4 @@ class WeightStatistics(Frozen, frozen=True, kw_only=True):
     exponents: Exponents | None = None
     values: tuple[float | None, ...] | None = None
     channels: ChannelStatistics | None = None
+    dequantised: bool = False

@@ -28,6 +28,7 @@ class Location(Frozen, frozen=True, kw_only=True):
     """Where a weight's bytes lie. `offset` and `length` in bytes, within `member` if that is given.
 
     `strides` are steps in elements along each axis, from the element at `offset`, where they are not those of C order.
+    Of an array in several pieces, as Flax writes large ones, it is all from the description of the first one on.
     """
 
     member: str | None = None

@@ -185,17 +185,17 @@ class Training(NamedTuple):
 
 def weights_of(what: Expected, stored: WeightParams, training: Training, member: str | None) -> tuple[Weight, ...]:
     """The array as a weight, and the scales, offsets or table that turn quantised values back."""
-    shape = what.shape if what.shape is not None else (stored.count,)
+    shape = what.shape if what.shape is not None else (stored.values,)
     count = math.prod(size for size in shape if size is not None) if None not in shape else None
     updatable = training.layer and stored.updatable if training.model else None
     group, trainable, source = learning(what.role, stored.dtype, updatable, logical="float32")
     own = Weight(
         name=what.name, role=what.role, shape=shape, dtype=stored.dtype, count=count,
-        stored_count=stored.bytes if stored.count is None else None, bytes=stored.bytes, layout=what.layout,
+        stored_count=stored.bytes if stored.values is None else None, bytes=stored.bytes, layout=what.layout,
         group=group, trainable=trainable, trainable_source=source,
         location=_location(what, stored, count, member),
     )  # fmt: skip
-    return own, *_quantization(what.name, stored, member)
+    return (own, *_quantization(what.name, stored, member)) if stored.bits else (own,)
 
 
 def expected_bytes(what: Expected, stored: WeightParams) -> int | None:
@@ -203,13 +203,13 @@ def expected_bytes(what: Expected, stored: WeightParams) -> int | None:
     if what.shape is None:
         return None
     count = math.prod(what.shape)
-    if stored.count is None:
+    if stored.values is None:
         return (count * stored.bits + 7) // 8
-    return count * (stored.bytes // stored.count if stored.count else 0)
+    return count * (stored.bytes // stored.values if stored.values else 0)
 
 
 def _location(what: Expected, stored: WeightParams, count: int | None, member: str | None) -> Location | None:
-    if stored.offset is None or stored.count is None or stored.count != count:
+    if stored.offset is None or stored.values is None or stored.values != count:
         return None
     return Location(member=member, offset=stored.offset, length=stored.bytes, strides=what.strides)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from service.catalog.counting import check_weights
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.language import Message, msg
+from service.parsers.coreml_values import Kept
 from service.plain import text
-from service.source import Source
 from service.tree import Danger, Finding, Layer, Weight
 
 MAX_FIELDS = 4_000_000
@@ -36,7 +37,7 @@ class Building:
         notes: Sentences about the whole model, each once.
     """
 
-    source: Source
+    source: Kept
     member: str | None
     limits: Limits
     layers: list[Layer] = field(default_factory=list)
@@ -78,12 +79,17 @@ class Building:
 
 def check_shape(shape: Sequence[int | None] | None, limits: Limits) -> None:
     """MalformedFile for a size below nothing; LimitExceeded for one, or a number of elements, beyond any model's."""
-    if not shape:
-        return
+    if shape:
+        _check(tuple(shape), limits.dimension, limits.elements)
+
+
+@lru_cache(maxsize=4096)
+def _check(shape: tuple[int | None, ...], dimension: int, elements: int) -> None:
+    """As `check_shape`: a model has very many arrays of few shapes."""
     known = [size for size in shape if size is not None] or [0]
     if min(known) < 0:
         raise MalformedFile(msg("A tensor's size along one axis is negative."))
-    if max(known) > limits.dimension:
-        raise LimitExceeded("dimension", limits.dimension, msg("A tensor's size along one axis is beyond 64 bits."))
-    if len(known) > MAX_AXES or math.prod(known) > limits.elements:
-        raise LimitExceeded("elements", limits.elements, msg("One weight has more elements than any model."))
+    if max(known) > dimension:
+        raise LimitExceeded("dimension", dimension, msg("A tensor's size along one axis is beyond 64 bits."))
+    if len(known) > MAX_AXES or math.prod(known) > elements:
+        raise LimitExceeded("elements", elements, msg("One weight has more elements than any model."))

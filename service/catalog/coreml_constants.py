@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TypeVar
+from functools import cache, lru_cache
+from typing import NamedTuple, TypeVar
 
 from service.catalog.coreml_arrays import beside
 from service.catalog.coreml_building import Building, check_shape
@@ -17,7 +17,7 @@ from service.catalog.learning import learning
 from service.errors import InputError
 from service.language import msg
 from service.parsers import coreml_blobs
-from service.parsers.coreml_mil import Type, Value, place
+from service.parsers.coreml_values import Type, Value, place
 from service.plain import text
 from service.source import Source
 from service.tree import Finding, Location, Weight, element_count
@@ -27,8 +27,7 @@ Opener = Callable[[str], File | None]
 """A file of blob storage by its name in the program: its part name and its bytes; None if it was not uploaded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(NamedTuple):
     """A constant that operations refer to.
 
     Attributes:
@@ -170,6 +169,7 @@ def bits_of(dtype: str | None) -> int | None:
     return 8 if dtype == "bool" else int(digits) if digits.isdigit() else None
 
 
+@lru_cache(maxsize=4096)
 def _bytes(kind: Type) -> int | None:
     bits, count = bits_of(kind.dtype), _count(kind)
     return None if bits is None or count is None else (bits * count + 7) // 8

@@ -21,6 +21,7 @@ from service.catalog.coreml_program import add_program
 from service.catalog.integrity import listed
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
+from service.parsers.coreml_values import Kept
 from service.parsers.protobuf import BYTES, VARINT, Blocks, Field, Memory, fields, message
 from service.parsers.protobuf_message import Held, grouped, integers, number, payload, payloads, string
 from service.plain import output_tags, text
@@ -86,7 +87,7 @@ def describe_model(source: Source, member: str | None, info: ModelInfo, open_fil
     Raises:
         InputError: What cannot be read.
     """
-    kept: Source = Blocks(source)
+    kept: Kept = Blocks(source)
     held, which = _top(kept, Field(0, BYTES, 0, 0, source.size))
     if which == _PROGRAM and source.size <= _WHOLE:
         kept = Memory(source)

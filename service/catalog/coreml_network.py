@@ -283,7 +283,7 @@ def _mean_image(network: Network, field: Field) -> Iterator[Weight]:
     if stored is not None:
         group, trainable, source = learning("mean", stored.dtype)
         yield Weight(
-            name="meanImage", role="mean", shape=(stored.count,), dtype=stored.dtype, count=stored.count,
+            name="meanImage", role="mean", shape=(stored.values,), dtype=stored.dtype, count=stored.values,
             bytes=stored.bytes, group=group, trainable=trainable, trainable_source=source,
         )  # fmt: skip
 

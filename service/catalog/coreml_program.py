@@ -17,7 +17,8 @@ from service.catalog.coreml_operations import COMPRESSED, DATA, ROLES, kernel_la
 from service.catalog.learning import free_role
 from service.errors import LimitExceeded
 from service.language import msg
-from service.parsers.coreml_mil import Function, Operation, Type, Value, block, functions, literal, operations
+from service.parsers.coreml_mil import Function, Operation, block, functions, operations
+from service.parsers.coreml_values import Type, Value, literal
 from service.parsers.protobuf import Field
 from service.plain import json_value, text
 from service.tree import Danger, Layer, Shape, Weight
@@ -133,20 +134,21 @@ def _operand(scope: Scope, one: Operation, name: str) -> Constant | None:
 
 def _add_operation(scope: Scope, one: Operation, parent: str | None, depth: int) -> None:
     building = scope.building
-    path = building.path(parent, _name(scope, one))
+    name = _name(scope, one)
+    path = building.path(parent, name)
     config, weights, before = _operands(scope, one, path)
     ranks = {weight.name: len(weight.shape) for weight in weights if weight.shape is not None}
     kind = kind_of(one.type, ranks, len(before))
     building.add(
         Layer(
-            path=path, name=text(_name(scope, one)), parent=parent, type=text(one.type), kind=kind,
+            path=path, name=text(name), parent=parent, type=text(one.type), kind=kind,
             custom=one.type.startswith("custom_"), config=config, inputs=tuple(before),
             output_shapes=_shapes(one.outputs), weights=tuple(_told(weights, kind, config)),
         )
     )  # fmt: skip
     _judge(scope, one, path)
-    for name, _ in one.outputs:
-        scope.producers[name] = path
+    for output, _ in one.outputs:
+        scope.producers[output] = path
     for index, inner in enumerate(one.blocks):
         _add_inner(scope, inner, path, f"block{index}", depth)
 
@@ -188,9 +190,12 @@ def _operands(scope: Scope, one: Operation, path: str) -> tuple[dict[str, Any], 
                 weights.extend(scope.stored.weights(constant, path, name, role, layout))
             else:
                 config[name] = json_value(literal(scope.building.source, constant.value, _SETTING))
-    rest = {name: value for name, value in one.attributes.items() if name != "name"}
-    config |= {name: json_value(literal(scope.building.source, value, _SETTING)) for name, value in rest.items()}
-    return {name: value for name, value in config.items() if value is not None}, weights, before
+    for name, value in one.attributes.items():
+        if name != "name":
+            config[name] = json_value(literal(scope.building.source, value, _SETTING))
+    if config:
+        config = {name: value for name, value in config.items() if value is not None}
+    return config, weights, before
 
 
 def _bound(scope: Scope, one: Operation, name: str, item: str | Value) -> Constant | None:

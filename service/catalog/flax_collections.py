@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from service.catalog.named import Named, Stored, describe
 from service.config import Limits
@@ -20,6 +19,7 @@ STATISTICS = frozenset({"batch_stats", "stats", "batch_statistics"})
 _OPTIMIZER = frozenset({"opt_state", "optimizer", "opt", "optimizer_state", "opt_states", "param_states"})
 _EMA = frozenset({"ema_params", "ema", "params_ema", "ema_state"})
 _AROUND = frozenset({"train_state", "state", "model_state", "variables", "target"})
+_COLLECTIONS = PARAMETERS | STATISTICS | _OPTIMIZER | _EMA | _AROUND
 _MOST_AROUND = 3
 _SLOTS = {"mu": "momentum", "nu": "velocity", "trace": "momentum", "count": "iteration", "step": "iteration",
           "grad_ema": "momentum", "grad_sq_ema": "velocity"}  # fmt: skip
@@ -28,8 +28,7 @@ _MAX_VALUES = 200
 Beside = Literal["optimizer", "ema", "other"]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One array of a tree with the keys that lead to it; what is not known is None."""
 
     path: tuple[str, ...]
@@ -51,6 +50,8 @@ def group_of(path: tuple[str, ...], *, collections: bool) -> tuple[Beside | None
     """
     if not collections:
         return None, False, path
+    if len(path) > 1 and path[0] in PARAMETERS and path[1] not in _COLLECTIONS:
+        return None, False, path[1:]  # as nearly all are
     rest, at = path, 0
     while len(rest) > 1 and at < _MOST_AROUND:
         name = rest[0]
@@ -81,7 +82,9 @@ def describe_tree(arrays: Iterable[Found], tops: Collection[str], limits: Limits
     for one in arrays:
         group, statistic, rest = group_of(one.path, collections=collections)
         if group is None:
-            model.append(_stored(one, _distinct(".".join(rest), names), statistic=statistic))
+            name = ".".join(rest)
+            model.append(_stored(one, _distinct(name, names) if name in names else name, statistic=statistic))
+            names.add(name)
         else:
             beside.setdefault((text(one.path[0], 500), group), []).append(_slot(one, group))
     named = describe(model, limits, separator="/")

@@ -20,7 +20,7 @@ from service.catalog.gguf_checks import (
     dtype_of,
     unknown_types,
 )
-from service.catalog.gguf_parts import Held, Part, held_in, is_raw, merged, unique
+from service.catalog.gguf_parts import Held, Part, held_in, is_told, merged, unique
 from service.catalog.gguf_template import template_dangers
 from service.catalog.gguf_types import FILE_TYPES
 from service.catalog.named import Stored, describe
@@ -74,7 +74,7 @@ def _stored(one: Held, metadata: Mapping[str, Value]) -> Stored:
         shape=one.shape,
         dtype=dtype_of(one),
         bytes=one.bytes,
-        location=Location(member=one.part.name, offset=one.begin, length=one.bytes) if is_raw(one) else None,
+        location=Location(member=one.part.name, offset=one.begin, length=one.bytes) if is_told(one) else None,
         statistic=True if metadata.get("general.type") == "imatrix" else None,
         role=_ADAPTERS.get(one.info.name.rpartition(".")[2]),
     )

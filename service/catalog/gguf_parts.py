@@ -84,10 +84,9 @@ def unique(held: Sequence[Held]) -> list[Held]:
     return list(first.values())
 
 
-def is_raw(one: Held) -> bool:
-    """Whether its values lie as plain little-endian numbers."""
-    kind = TYPES.get(one.info.type)
-    return kind is not None and kind.raw and not one.part.header.big_endian
+def is_told(one: Held) -> bool:
+    """Whether its bytes are numbers, or blocks of them, of a type that is known, least significant byte first."""
+    return one.info.type in TYPES and not one.part.header.big_endian
 
 
 def merged(parts: Sequence[Part]) -> dict[str, Value]:

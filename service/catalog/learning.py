@@ -6,6 +6,8 @@ same number of parameters in each of them. What only steers an operation, a targ
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from service.catalog.named_weights import group_of
 from service.tree import Group, Shape, Source, element_count
 
@@ -13,6 +15,7 @@ _FIXED = frozenset({"constant", "mean", "variance"})
 _FLOATS = ("float", "bfloat", "complex", "nf")
 
 
+@lru_cache(maxsize=1024)
 def learning(
     role: str, dtype: str | None, recorded: bool | None = None, *, logical: str | None = None
 ) -> tuple[Group, bool | None, Source]:

@@ -82,6 +82,8 @@ def place(arrays: Iterable[Array], source: Source) -> Placing:
 
 
 def _place(array: Array, at: int, flags: _Flags) -> Placed | None:
+    if array.packed_as is not None:
+        return Placed(array, array.packed_as, at, array.stored)
     if not array.flagged:
         return Placed(array, "float32", at, array.count * _FLOAT_BYTES)
     flag = flags.at(at)

@@ -144,7 +144,7 @@ def _hinted(hint: tuple[Any, ...]) -> Shape:
 
 def _weights(array: Array, placed: Placed | None, path: str, member: str | None) -> Iterator[Weight]:
     """An array as a weight, and the 256 values that its bytes point to, if it is stored so."""
-    dtype = placed.dtype if placed is not None else None if array.flagged else "float32"
+    dtype = placed.dtype if placed is not None else None if array.flagged else array.packed_as or "float32"
     if placed is not None and placed.table is not None:
         yield _codebook(array, placed.table, path, member)
     group, trainable, why = learning(array.role, dtype or "float32")
@@ -154,14 +154,22 @@ def _weights(array: Array, placed: Placed | None, path: str, member: str | None)
         shape=array.shape,
         dtype=dtype,
         count=array.count,
-        bytes=placed.length if placed is not None else None if array.flagged else array.count * 4,
+        bytes=placed.length if placed is not None else _bytes(array),
         layout=array.layout,
         group=group,
         trainable=trainable,
         trainable_source=why,
         stored_as=f"{path}/{array.name}",
         location=_location(placed, member),
+        stored_count=array.stored if array.stored != array.count else None,
     )
+
+
+def _bytes(array: Array) -> int | None:
+    """Of an array whose place is not known."""
+    if array.flagged:
+        return None
+    return array.count * 4 if array.packed_as is None else array.stored
 
 
 def _location(placed: Placed | None, member: str | None) -> Location | None:

@@ -1,7 +1,7 @@
 """Which arrays an ncnn layer reads from the `.bin`, and in which order; knows parameters by number, no file.
 
-An array is either *flagged*, four bytes before it saying how it is stored, or *raw*, always float32. Source: the
-`load_param` and `load_model` of each layer in ncnn's src/layer.
+An array is *flagged*, four bytes before it saying how it is stored, or *packed*, values of few bits, or *raw*, always
+float32. Source: the `load_param` and `load_model` of each layer in ncnn's src/layer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from service.catalog.ncnn_types import is_known
 from service.errors import MalformedFile
@@ -20,25 +21,41 @@ _LAYOUTS = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
 _FROM_INPUT = -233
 """A Scale of this size takes its factors from a second input."""
 _OUTPUT_SCALED = 100
-"""Added to a convolution's term where its output is scaled too; of other layers, larger terms mean few bits."""
+"""Added to a convolution's term where its output is scaled too; of other layers, larger terms mean blocks."""
 _LARGEST = 2**63 - 1
 _BOTH = 2
+_BYTE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """One array of a layer: sizes in C order, and whether a flag stands before it."""
+    """One array of a layer: sizes in C order, whether a flag stands before it, and the bits of a packed value.
+
+    Packed values fill the bytes of their row from the lowest bit; each row begins with a byte of its own, and no flag
+    stands before them.
+    """
 
     name: str
     role: str
     shape: tuple[int, ...]
     flagged: bool = False
     layout: str | None = None
+    bits: int | None = None
 
     @property
     def count(self) -> int:
         """Number of values."""
         return prod(self.shape)
+
+    @property
+    def packed_as(self) -> str | None:
+        """The element type of packed values."""
+        return None if self.bits is None else f"int{self.bits}"
+
+    @property
+    def stored(self) -> int:
+        """Number of values as they are stored: bytes, where they are packed."""
+        return self.count if self.bits is None else prod(self.shape[:-1]) * -(-self.shape[-1] * self.bits // _BYTE)
 
 
 Arrays = list[Array]
@@ -127,8 +144,26 @@ def _int8(params: _Params, scales: int, *, grouped: bool) -> Arrays:
     return [*found, _scale("top_blob_int8_scales", 1)] if term > _OUTPUT_SCALED else found
 
 
-def _scale(name: str, size: int) -> Array:
-    return Array(name, "quant_scale", (size,))
+def _scale(name: str, *sizes: int) -> Array:
+    return Array(name, "quant_scale", sizes)
+
+
+class _Blocks(NamedTuple):
+    """Weights of few bits, so many of a row sharing a scale; `inputs` where each input has a scale of its own, too."""
+
+    bits: int
+    size: int
+    inputs: bool
+
+    def scales(self, name: str, rows: int, columns: int) -> Array:
+        """One for each block of each row."""
+        return _scale(f"{name}_quantize_scales", rows, -(-columns // self.size))
+
+
+def _blocks(term: int) -> _Blocks | None:
+    """What a term of three digits says: bits, whether inputs are scaled, the size of a block."""
+    bits, form, size = term // 100, term // 10 % 10, term % 10
+    return _Blocks(bits, 32 << size, form == 1) if bits in (4, 6, 8) and form in (0, 1) and size in (0, 1, 2) else None
 
 
 def _inner_product(params: _Params) -> Arrays | None:
@@ -222,18 +257,23 @@ def _recurrent(gates: int, biases: int, units: int) -> Callable[[_Params], Array
 
 
 def _attention(params: _Params) -> Arrays | None:
-    width, total = params.size(0), params.size(2)
-    if params.get(18) > _OUTPUT_SCALED or not width or total % width:
+    width, total, term = params.size(0), params.size(2), params.get(18)
+    blocks = _blocks(term)
+    if (term > _OUTPUT_SCALED and blocks is None) or not width or total % width:
         return None
-    sides = (("q", "query", total // width), ("k", "key", params.size(3, width)), ("v", "value", params.size(4, width)))
+    inner = total // width
+    sides = (("q", "query", width, inner), ("k", "key", width, params.size(3, width)),
+             ("v", "value", width, params.size(4, width)), ("out", "output", inner, width))  # fmt: skip
+    bits = blocks.bits if blocks is not None else None
     found: Arrays = []
-    for short, role, inputs in sides:
-        found.append(Array(f"{short}_weight", f"{role}_kernel", (width, inputs), flagged=True, layout="out-in"))
-        found.append(Array(f"{short}_bias", f"{role}_bias", (width,)))
-    found.append(Array("out_weight", "output_kernel", (total // width, width), flagged=True, layout="out-in"))
-    found.append(Array("out_bias", "output_bias", (total // width,)))
-    if params.get(18):
-        found += [_scale(f"{short}_weight_data_int8_scales", width) for short, _, _ in sides]
+    for short, role, rows, inputs in sides:
+        kernel = Array(f"{short}_weight", f"{role}_kernel", (rows, inputs), bits is None, "out-in", bits)
+        found += [kernel, Array(f"{short}_bias", f"{role}_bias", (rows,))]
+    if blocks is not None:
+        found += [blocks.scales(f"{short}_weight_data", rows, inputs) for short, _, rows, inputs in sides]
+        found += [_scale(f"{short}_weight_data_input_scales", one) for short, _, _, one in sides if blocks.inputs]
+    elif term:
+        found += [_scale(f"{short}_weight_data_int8_scales", width) for short, *_ in sides[:-1]]
         found.append(_scale("out_weight_data_int8_scale", 1))
     return found
 
@@ -245,24 +285,33 @@ def _memory(params: _Params) -> Arrays | None:
 
 
 def _gemm(params: _Params) -> Arrays | None:
-    if params.get(18) > _OUTPUT_SCALED:
+    term, left, right = params.get(18), params.get(4) == 1, params.get(5) == 1
+    blocks = _blocks(term)
+    if term > _OUTPUT_SCALED and (blocks is None or left or not right or params.get(2) or not params.get(3)):
         return None
     rows, columns, inner = (params.size(number) for number in (7, 8, 9))
     found: Arrays = []
-    if params.get(4) == 1:
+    if left:
         shape, layout = ((inner, rows), "in-out") if params.get(2) else ((rows, inner), "out-in")
         found.append(Array("A", "kernel", shape, flagged=True, layout=layout))
-    if params.get(5) == 1:
+    if right:
         shape, layout = ((columns, inner), "out-in") if params.get(3) else ((inner, columns), "in-out")
-        found.append(Array("B", "kernel", shape, flagged=True, layout=layout))
+        bits = blocks.bits if blocks is not None else None
+        found.append(Array("B", "kernel", shape, flagged=bits is None, layout=layout, bits=bits))
     if params.get(6) == 1:
         shapes = {0: (1,), 1: (rows,), 2: (rows, 1), 3: (rows, columns), 4: (columns,)}
         broadcast = shapes.get(params.get(10))
         found += [Array("C", "bias", broadcast, flagged=True)] if broadcast else []
-    if params.get(18):
-        found += [_scale("A_data_int8_scales", rows)] if params.get(4) == 1 else []
-        found += [_scale("B_data_int8_scale", 1)] if params.get(5) == 1 else []
+    if blocks is not None:
+        return [*found, blocks.scales("B_data", columns, inner), *_input_scales(blocks, inner)]
+    if term:
+        found += [_scale("A_data_int8_scales", rows)] if left else []
+        found += [_scale("B_data_int8_scale", 1)] if right else []
     return found
+
+
+def _input_scales(blocks: _Blocks, inner: int) -> Arrays:
+    return [_scale("B_data_input_scales", inner)] if blocks.inputs else []
 
 
 def _quantize(params: _Params) -> Arrays | None:

@@ -163,9 +163,7 @@ def _take(found: Found, path: str, value: Any, place: Place) -> bool:
     identity = (found.pickle, value.offset)
     if found.repeats > _MAX_REPEATS and identity in found.listed:
         return True
-    stored = _array(path or "array", value, place, found.begins)
-    if stored is not None:
-        stored = msgspec.structs.replace(stored, identity=identity)
+    stored = _array(path or "array", value, (place, found.begins, identity))
     if stored is None and is_tensor(value) and value.path not in _ARRAYS:
         tensor = tensor_of(value)
         stored = None if tensor is None else Stored(
@@ -201,13 +199,13 @@ def _take_bytes(found: Found, path: str, value: bytes | Blob) -> None:
         found.strings.append(item)
 
 
-def _array(path: str, value: Instance, place: Place, begins: Mapping[int, int]) -> Stored | None:
+def _array(path: str, value: Instance, around: _Around) -> Stored | None:
     """The array that a stand-in is, in any of the ways in which NumPy and joblib pickle it."""
     if isinstance(value.state, Raw):
         raw = value.state
         shape, element = sizes_or_none(raw.state.get("shape")), pickled_element(raw.state.get("dtype"))
         at = None if raw.length is None else (raw.offset, raw.length)
-        return _stored(path, _Layout(shape, element, raw.state.get("order") == "F", at), place)
+        return _stored(path, _Layout(shape, element, raw.state.get("order") == "F", at), around)
     if value.path not in _ARRAYS:
         return None
     if value.path.endswith("_frombuffer"):
@@ -222,7 +220,11 @@ def _array(path: str, value: Instance, place: Place, begins: Mapping[int, int]) 
             return None
         data, order = state[4], state[3] is True
         shape, element = sizes_or_none(state[1]), pickled_element(state[2])
-    return _stored(path, _Layout(shape, element, order, extent(data, begins)), place)
+    return _stored(path, _Layout(shape, element, order, extent(data, around[1])), around)
+
+
+_Around = tuple[Place, Mapping[int, int], Hashable]
+"""Where bytes of the pickle lie, `Trace.begins`, and what tells the array from others."""
 
 
 class _Layout(NamedTuple):
@@ -234,7 +236,8 @@ class _Layout(NamedTuple):
     at: tuple[int, int] | None
 
 
-def _stored(path: str, layout: _Layout, place: Place) -> Stored | None:
+def _stored(path: str, layout: _Layout, around: _Around) -> Stored | None:
+    place, _, identity = around
     shape, element = layout.shape, layout.element
     if shape is None or element is None:
         return None
@@ -242,7 +245,7 @@ def _stored(path: str, layout: _Layout, place: Place) -> Stored | None:
     location = place(*layout.at) if layout.at is not None and layout.at[1] == size and element.plain else None
     if location is not None and layout.fortran:
         location = msgspec.structs.replace(location, strides=fortran_strides(shape))
-    return Stored(path, shape, element.name, size, location)
+    return Stored(path, shape, element.name, size, location, identity=identity)
 
 
 def fortran_strides(shape: tuple[int, ...]) -> tuple[int, ...] | None:

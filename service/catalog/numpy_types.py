@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from service.catalog.torch_dtypes import from_numpy_code
@@ -14,6 +15,8 @@ from service.parsers.pickle_types import Instance
 from service.tree import element_count
 
 _CODE = re.compile(r"([<>=|]?)([?biufcOSUVmMa])(\d{0,12})(\[[^\]]{0,30}\])?\Z")
+_LONGEST = 64
+"""Characters of a code with as many digits, and as long a unit, as are read."""
 _MAX_FIELDS = 10_000
 _MAX_DEPTH = 16
 _NAMES = {"O": "object", "S": "string", "a": "string", "U": "string", "m": "timedelta64", "M": "datetime64"}
@@ -45,7 +48,12 @@ def element_of(code: Any) -> Element | None:
 
     A void of two bytes is bfloat16: NumPy has no such type, and ml_dtypes, which has, is stored so.
     """
-    found = _CODE.match(code) if isinstance(code, str) else None
+    return _known(code) if isinstance(code, str) and len(code) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _known(code: str) -> Element | None:
+    found = _CODE.match(code)
     if found is None:
         return None
     order, kind, digits, _ = found.groups()

@@ -17,9 +17,10 @@ from service.catalog.onnx_external import Files, Outside
 from service.catalog.onnx_types import TYPES, name_of, stored_bytes
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
-from service.parsers.onnx import Reading, sparse_of, tensor_of
 from service.parsers.onnx_messages import EXTERNAL, Attribute, Sparse, Tensor
-from service.parsers.protobuf import BYTES, packed, signed
+from service.parsers.onnx_reading import Reading
+from service.parsers.onnx_tensors import sparse_of, tensor_of
+from service.parsers.protobuf import BYTES, Field, packed, signed
 from service.plain import text
 from service.tree import Finding, Location, Shape
 
@@ -29,18 +30,10 @@ MAX_INTS = 64
 MAX_FLOATS = 8
 """Most fractions of a tensor that are read: one factor per axis."""
 
-_FLOAT32 = 1
-_FLOAT_DATA = 4
+_FLOAT32 = "float32"
 _PACKED_FLOATS = {4: 4, 10: 8}
 """float_data and double_data lie as raw little-endian values where they are packed."""
 _RAW_INTS = {6: (4, True), 7: (8, True), 12: (4, False), 13: (8, False), 3: (1, True), 2: (1, False)}
-
-
-@dataclass(slots=True, eq=False)
-class Owner:
-    """Who lists a stored tensor's weight first: layer path and weight name, None as long as nobody does."""
-
-    path: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -55,8 +48,9 @@ class Const:
         stored: Elements as stored, where they are not those of `shape`.
         location: Of its raw values.
         ints: Its values, where they are few and whole.
-        floats: Its values, where they are very few and of float32: how a picture is scaled.
-        owner: Shared by constants that are the same bytes.
+        floats: Its values, where they are very few and of float32, once `Store.look` was asked for them.
+        path: Who lists it as a weight first: layer path and weight name, None as long as nobody does.
+        same: The first constant that is the same bytes, None if it is this.
     """
 
     name: str | None
@@ -67,7 +61,13 @@ class Const:
     location: Location | None = None
     ints: tuple[int, ...] | None = None
     floats: tuple[float, ...] | None = None
-    owner: Owner = field(default_factory=Owner)
+    path: str | None = None
+    same: Const | None = None
+
+    @property
+    def owner(self) -> Const:
+        """The constant that tells who lists the bytes."""
+        return self if self.same is None else self.same
 
     @property
     def count(self) -> int | None:
@@ -102,6 +102,16 @@ class Value(NamedTuple):
     view: View | None = None
 
 
+class _Sort(NamedTuple):
+    """What follows from a tensor's type and sizes: bytes as raw data, whether they are plain, how ints lie there."""
+
+    dtype: str | None
+    elements: int
+    bytes: int | None
+    plain: bool
+    ints: tuple[int, bool] | None
+
+
 @dataclass(slots=True)
 class Store:
     """Makes constants of tensors, and keeps what is to be said of their bytes."""
@@ -111,41 +121,51 @@ class Store:
     member: str | None
     findings: list[Finding] = field(default_factory=list)
     cut: int = 0
-    owners: dict[tuple[object, ...], Owner] = field(default_factory=dict)
+    firsts: dict[tuple[object, ...], Const] = field(default_factory=dict)
+    sorts: dict[tuple[int, tuple[int, ...]], _Sort] = field(default_factory=dict)
 
     def of(self, tensor: Tensor, name: str) -> Const:
         """The constant that a tensor is; MalformedFile for negative sizes."""
-        shape = _sizes(tensor.dims, tensor.offset)
+        sort = self.sorts.get((tensor.type, tensor.dims)) or self._sorted(tensor)
+        made = Const(name, sort.dtype, tensor.dims)
+        if tensor.location == EXTERNAL:
+            self._outside(made, tensor, sort.bytes)
+        elif tensor.raw is not None:
+            self._raw(made, tensor.raw, sort)
+        else:
+            self._typed(made, tensor, sort.elements)
+        return made
+
+    def _sorted(self, tensor: Tensor) -> _Sort:
+        kind, shape = tensor.type, _sizes(tensor.dims, tensor.offset)
         count = math.prod(shape)
         if count > self.reading.limits.elements:
             raise LimitExceeded(
                 "elements", self.reading.limits.elements, msg("A tensor has too many elements."), offset=tensor.offset
             )
-        made = Const(name, name_of(tensor.type), shape)
-        needed = stored_bytes(tensor.type, count)
-        if tensor.location == EXTERNAL:
-            self._outside(made, tensor, needed)
-        elif tensor.raw is not None:
-            self._raw(made, tensor, needed)
-        else:
-            self._typed(made, tensor, count)
-        return made
+        found = _Sort(name_of(kind), count, stored_bytes(kind, count), _is_plain(kind), _RAW_INTS.get(kind))
+        self.sorts[kind, shape] = found
+        return found
 
-    def _raw(self, made: Const, tensor: Tensor, needed: int | None) -> None:
-        raw = tensor.raw
-        if raw is None:
+    def _raw(self, made: Const, raw: Field, sort: _Sort) -> None:
+        length, end = raw.length, raw.offset + raw.length
+        made.bytes = length
+        self.cut = max(self.cut, end)
+        if sort.bytes is not None and sort.bytes != length:
+            self.findings.append(wrong_size(made.name or "", length, sort.bytes))
+        elif sort.plain:
+            made.location = Location(member=self.member, offset=raw.offset, length=length)
+        width = sort.ints
+        if width is not None and length == sort.bytes and length <= MAX_INTS * width[0]:
+            made.ints = self._ints(raw.offset, length, *width)
+
+    def look(self, const: Const) -> None:
+        """Read the values of a constant in this file, if they are very few and of float32."""
+        place = const.location
+        if place is None or place.member != self.member or const.dtype != _FLOAT32 or const.floats is not None:
             return
-        made.bytes = raw.length
-        self.cut = max(self.cut, raw.offset + raw.length)
-        if needed is not None and needed != raw.length:
-            self.findings.append(wrong_size(made.name or "", raw.length, needed))
-        elif _is_plain(tensor.type):
-            made.location = Location(member=self.member, offset=raw.offset, length=raw.length)
-        if tensor.type == _FLOAT32 and raw.length == needed:
-            made.floats = self._floats(raw.offset, raw.length)
-        width = _RAW_INTS.get(tensor.type)
-        if width is not None and raw.length == needed and raw.length <= MAX_INTS * width[0]:
-            made.ints = self._ints(raw.offset, raw.length, *width)
+        if place.offset is not None and place.length is not None:
+            const.floats = self._floats(place.offset, place.length)
 
     def _ints(self, offset: int, length: int, width: int, negative: bool) -> tuple[int, ...] | None:
         if offset + length > self.reading.source.size:
@@ -177,7 +197,6 @@ class Store:
                 self.findings.append(wrong_size(made.name or "", last.length, needed or 0))
             else:
                 made.location = Location(member=self.member, offset=last.offset, length=last.length)
-                made.floats = self._floats(last.offset, last.length) if last.number == _FLOAT_DATA else None
         elif last.number in (5, 7, 11) and count <= MAX_INTS and tensor.typed_bytes <= 10 * MAX_INTS:
             source, found = self.reading.source, []
             if last.offset + last.length <= source.size:
@@ -195,8 +214,8 @@ class Store:
             return
         self.files.extents[found.part].append(Extent(made.name or "", found.offset, found.offset + found.length))
         key = (found.part, found.offset, found.length, made.dtype, made.shape)
-        if found.length:
-            made.owner = self.owners.setdefault(key, made.owner)
+        first = self.firsts.setdefault(key, made) if found.length else made
+        made.same = None if first is made else first
         if _is_plain(tensor.type) and found.offset + found.length <= self.files.sizes[found.part]:
             made.location = Location(member=text(found.part), offset=found.offset, length=found.length)
 

@@ -1,23 +1,19 @@
-"""The layers of an ONNX model while they are found, and one node as a layer with what it gives; walks no graph."""
+"""The layers of an ONNX model while they are found, and one node as a layer; walks no graph."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from service.catalog.onnx_attributes import number, settings
-from service.catalog.onnx_call import Call
 from service.catalog.onnx_constants import Const, Store, Value
-from service.catalog.onnx_layers import shapes_of
-from service.catalog.onnx_numbers import infer_ints
-from service.catalog.onnx_ops import FLOATS, KNOWN_DOMAINS, STANDARD_DOMAINS
+from service.catalog.onnx_ops import STANDARD_DOMAINS
+from service.catalog.onnx_plans import Plan, Plans
 from service.catalog.onnx_scopes import Key, Paths, Step
-from service.catalog.onnx_shapes import infer
-from service.catalog.onnx_types import name_of
 from service.errors import LimitExceeded
 from service.language import msg
-from service.parsers.onnx_messages import Attribute, Function
-from service.tree import Layer, Shape, Weight
+from service.parsers.onnx_messages import Function
+from service.tree import Layer, Weight
 
 
 @dataclass(slots=True)
@@ -27,6 +23,7 @@ class Drawing:
     Attributes:
         functions: The model's own functions by domain, name and overload.
         trained: Initializers that training updates, None where the file does not say.
+        plans: What was worked out of the sorts of nodes.
         first: Path of the first call of each function.
         formals: What the inputs of functions turned out to be: role and axis order.
         constants: Every tensor that the file stores, so that those nobody uses are told too.
@@ -37,6 +34,7 @@ class Drawing:
     store: Store
     functions: Mapping[Key, Function]
     trained: frozenset[str] | None
+    plans: Plans
     paths: Paths = field(default_factory=Paths)
     layers: list[Layer] = field(default_factory=list)
     holders: set[str] = field(default_factory=set)
@@ -76,52 +74,21 @@ def holder_of(path: str) -> Layer:
     return Layer(path=path, parent=parent or None, name=name, kind="container", type_source="unknown")
 
 
-def results(step: Step, path: str) -> list[Value]:
-    """What the node at `path` gives, by rule and by what the graph tells; entered into its scope."""
-    scope, node, attributes, ins = step.scope, step.node, step.attributes, step.ins
-    known = node.domain in KNOWN_DOMAINS
-    call = Call(node.op, attributes, ins, len(node.outputs))
-    shapes = infer(call) if known else [None] * len(node.outputs)
-    ints = infer_ints(call) if known else None
-    dtype = _dtype(node.op, attributes, ins)
-    found: list[Value] = []
-    for index, (name, shape) in enumerate(zip(node.outputs, shapes, strict=True)):
-        kind, told = scope.told.get(name, (0, None))
-        value = Value((path,), _merged(told, shape), name_of(kind) or dtype, ints if index == 0 else None)
-        if name:
-            found.append(value)
-            scope.values[name] = value
-    return found
-
-
-def _merged(told: Shape | None, inferred: Shape | None) -> Shape | None:
-    """What the graph tells goes before what follows by rule, axis by axis."""
-    if told is None or inferred is None or len(told) != len(inferred):
-        return inferred if told is None else told
-    return tuple(rule if size is None else size for size, rule in zip(told, inferred, strict=True))
-
-
-def _dtype(op: str, attributes: Mapping[str, Attribute], ins: Sequence[Value | None]) -> str | None:
-    if op == "Cast":
-        return name_of(number(attributes, "to", 0))
-    if op in ("Shape", "Size", "ArgMax", "ArgMin", "NonZero"):
-        return "int64"
-    first = ins[0].dtype if ins and ins[0] is not None else None
-    return first if (first or "").startswith(FLOATS) else None
-
-
-def layer_of(step: Step, path: str, kind: str, outs: Sequence[Value], weights: tuple[Weight, ...]) -> Layer:
-    """The layer that a node is; `outs` is what it gives."""
-    scope, node, ins = step.scope, step.node, step.ins
+def layer_of(step: Step, path: str, plan: Plan, weights: tuple[Weight, ...]) -> Layer:
+    """The layer that a node is."""
+    scope, node = step.scope, step.node
     parent, _, name = path.rpartition("/")
-    domain = node.domain if node.domain not in STANDARD_DOMAINS else None
     return Layer(
-        path=path, parent=parent or None, name=name, kind=kind, type=node.op or None, module=domain,
-        custom=kind == "custom", config=settings(step.attributes), inputs=_sources(ins), weights=weights,
-        input_shapes=shapes_of(ins), output_shapes=shapes_of(outs),
+        path=path, parent=parent or None, name=name, kind=plan.kind, type=node.op or None,
+        module=None if node.domain in STANDARD_DOMAINS else node.domain, custom=plan.kind == "custom",
+        config=plan.config, inputs=_sources(step.ins), weights=weights, input_shapes=plan.input_shapes,
+        output_shapes=plan.output_shapes,
         uses=1 if scope.outer is None and scope.function is None else None,
     )  # fmt: skip
 
 
 def _sources(ins: Sequence[Value | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(path for value in ins if value is not None for path in value.paths))
+    found = [value.paths for value in ins if value is not None and value.paths]
+    if len(found) < 2:
+        return found[0] if found else ()
+    return tuple(dict.fromkeys(chain.from_iterable(found)))

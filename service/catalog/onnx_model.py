@@ -14,13 +14,15 @@ from service.catalog.onnx_dangers import dangers_of
 from service.catalog.onnx_drawing import Drawing
 from service.catalog.onnx_external import Files
 from service.catalog.onnx_ops import STANDARD_DOMAINS, free_role
+from service.catalog.onnx_plans import Plans
 from service.catalog.onnx_scopes import Key, Scope
 from service.catalog.onnx_walk import draw
 from service.catalog.onnx_weights import weight_of
 from service.errors import MalformedFile
 from service.language import Message, msg
-from service.parsers.onnx import Reading, function_of, graph_of, model_of, training_of
+from service.parsers.onnx import function_of, graph_of, model_of, training_of
 from service.parsers.onnx_messages import Function, Graph, Top, Training
+from service.parsers.onnx_reading import Reading
 from service.plain import MAX_ITEMS, json_value, output_tags, text
 from service.tree import Finding, Model, ModelInfo, State
 
@@ -41,9 +43,9 @@ def describe(reading: Reading, member: str | None, files: Files, members: tuple[
         raise MalformedFile(msg("The model has no graph."))
     trainings = tuple(training_of(reading, one) for one in top.training)
     store = Store(reading, files, member)
-    drawing = Drawing(store, _functions(reading, top), _trained(trainings))
-    graph = graph_of(reading, top.graph)
-    scope = draw(drawing, graph)
+    trained = _trained(trainings)
+    drawing = Drawing(store, _functions(reading, top), trained, Plans(trained))
+    scope, graph = draw(drawing, graph_of(reading, top.graph))
     states = tuple(_state(store, index, one) for index, one in enumerate(trainings))
     findings, notes = _missing(store, top)
     return Model(

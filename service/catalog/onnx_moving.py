@@ -14,6 +14,8 @@ from service.tree import Shape
 
 Rule = Callable[[Call], list[Shape | None]]
 _MAX_FACTOR = 1 << 20
+SCALED = frozenset({"Resize", "Upsample"})
+"""Operators whose sizes follow from fractions."""
 
 
 def _reshape(call: Call) -> list[Shape | None]:
@@ -31,20 +33,21 @@ def _reshape(call: Call) -> list[Shape | None]:
         (shape[axis] if shape is not None and axis < len(shape) else None) if size == 0 and keep else size
         for axis, size in enumerate(wanted)
     ]
-    return [_filled(found, shape, copied=keep and wanted[:1] == (0,))]
+    copied = next((axis for axis, size in enumerate(wanted) if size != 0), 0) if keep else 0
+    return [_filled(found, shape, copied)]
 
 
-def _filled(wanted: list[int | None], shape: Shape | None, *, copied: bool) -> Shape:
+def _filled(wanted: list[int | None], shape: Shape | None, copied: int) -> Shape:
     """The wanted sizes with the -1 among them worked out where everything else is known, else None for it.
 
-    `copied` says that the first size is that of the input, so that both may be open: the others still tell the rest.
+    The first `copied` sizes are those of the input, so that both may be open: the others still tell the rest.
     """
     if -1 not in wanted:
         return tuple(wanted)
     at = wanted.index(-1)
     rest, inside = tuple(size for axis, size in enumerate(wanted) if axis != at), shape or (None,)
-    if copied and at and wanted[0] is None:
-        rest, inside = rest[1:], inside[1:]
+    if copied <= min(at, len(inside)):
+        rest, inside = rest[copied:], inside[copied:]
     whole, part = times(inside), times(rest)
     size = whole // part if whole is not None and part and whole % part == 0 else None
     return tuple(size if axis == at else other for axis, other in enumerate(wanted))

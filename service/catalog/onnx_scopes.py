@@ -83,17 +83,17 @@ class Paths:
         """Note which paths will hold others once all nodes of these names are placed below `prefix`."""
         for name in names:
             if "/" in name:
-                parent = _joined(prefix, _steps(name)[:-1])
+                parent = _path(prefix, name).rpartition("/")[0]
                 while len(parent) > len(prefix) and parent not in self.holders:
                     self.holders.add(parent)
                     parent = parent.rpartition("/")[0]
 
     def place(self, prefix: str, name: str, op: str) -> str:
         """A free path for a node; one without a name is called by its operator and a number."""
-        steps = _steps(name)
-        if not steps or (prefix and len(prefix) + len(name) > _MAX_PATH):
-            return self._free(_joined(prefix, [op or "node"]), numbered=True)
-        path = _joined(prefix, steps)
+        own = _path("", name)
+        if not own or (prefix and len(prefix) + len(name) > _MAX_PATH):
+            return self._free(f"{prefix}/{op or 'node'}" if prefix else op or "node", numbered=True)
+        path = f"{prefix}/{own}" if prefix else own
         return self._free(f"{path}/{op or 'node'}" if path in self.holders else path)
 
     def _free(self, path: str, *, numbered: bool = False) -> str:
@@ -106,11 +106,15 @@ class Paths:
         return found
 
 
-def _steps(name: str) -> list[str]:
-    """The steps of a name; of several names that TensorFlow Lite joined with `;` those of the first."""
-    steps = [step for step in name.partition(";")[0].split("/") if step]
-    return steps if len(steps) <= _MAX_STEPS else [*steps[: _MAX_STEPS - 1], ".".join(steps[_MAX_STEPS - 1 :])]
+def _path(prefix: str, name: str) -> str:
+    """The path that a name gives below `prefix`; of several names that TensorFlow Lite joined with `;` the first does.
 
-
-def _joined(prefix: str, steps: list[str]) -> str:
-    return "/".join([prefix, *steps] if prefix else steps)
+    Empty steps are none, and beyond the most that there may be the rest is one.
+    """
+    path = name.partition(";")[0].strip("/") if ";" in name else name.strip("/")
+    if "//" in path or path.count("/") >= _MAX_STEPS:
+        steps = [step for step in path.split("/") if step]
+        if len(steps) > _MAX_STEPS:
+            steps = [*steps[: _MAX_STEPS - 1], ".".join(steps[_MAX_STEPS - 1 :])]
+        path = "/".join(steps)
+    return f"{prefix}/{path}" if prefix and path else prefix or path

@@ -12,13 +12,15 @@ from typing import NamedTuple
 import msgspec
 
 from service.catalog.onnx_constants import Const, Value
-from service.catalog.onnx_drawing import Drawing, holder_of, layer_of, results
-from service.catalog.onnx_layers import kind_of
+from service.catalog.onnx_drawing import Drawing, holder_of, layer_of
+from service.catalog.onnx_layers import shapes_of
+from service.catalog.onnx_moving import SCALED
 from service.catalog.onnx_ops import KNOWN_DOMAINS, STANDARD_DOMAINS, free_role
 from service.catalog.onnx_passing import constant, passed
+from service.catalog.onnx_plans import Plan
 from service.catalog.onnx_scopes import Key, Scope, Step
 from service.catalog.onnx_types import name_of
-from service.catalog.onnx_weights import Slot, slots_of, weight_of, weights_of
+from service.catalog.onnx_weights import placed, weight_of
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
 from service.parsers.onnx import graph_of
@@ -40,10 +42,11 @@ class Frame(NamedTuple):
     path: str = ""
 
 
-def draw(drawing: Drawing, graph: Graph) -> Scope:
-    """Walks the main graph; the scope tells what its outputs come from."""
+def draw(drawing: Drawing, graph: Graph) -> tuple[Scope, Graph]:
+    """Walks the main graph; the scope tells what its outputs come from. Gives back the graph without its tensors."""
     scope = Scope("")
     _enter(drawing, scope, graph)
+    graph = graph._replace(initializers=(), sparse=(), values=())
     for one in graph.inputs:
         if one.name not in scope.values:
             path = drawing.paths.place("", one.name, "input")
@@ -59,7 +62,7 @@ def draw(drawing: Drawing, graph: Graph) -> Scope:
     for const in unused:
         if const.owner.path is None:  # two of them may be the same bytes
             drawing.add(_unused(drawing, const))
-    return scope
+    return scope, graph._replace(nodes=())
 
 
 def _input(path: str, value: Value) -> Layer:
@@ -115,8 +118,9 @@ def _walk(drawing: Drawing, frame: Frame) -> None:
 
 def _visit(drawing: Drawing, scope: Scope, node: Node, depth: int) -> list[Frame]:
     """One node: a value passed on, a call, or a layer; the graphs inside it that are to be walked next."""
-    step = Step(scope, node, _resolved(scope, node), tuple(scope.find(name) for name in node.inputs), depth)
-    attributes, ins = step.attributes, step.ins
+    known = scope.values.get
+    ins = tuple([known(name) or scope.find(name) for name in node.inputs])
+    step = Step(scope, node, _resolved(scope, node), ins, depth)
     if node.domain in STANDARD_DOMAINS:
         value = passed(drawing.store, step)
         if value is not None:
@@ -124,16 +128,26 @@ def _visit(drawing: Drawing, scope: Scope, node: Node, depth: int) -> list[Frame
     if step.key in drawing.functions:
         return _call(drawing, step)
     path = drawing.paths.place(scope.prefix, node.name, node.op)
-    known = node.domain in KNOWN_DOMAINS
-    if not known:
+    if node.domain not in KNOWN_DOMAINS:
         drawing.foreign[node.domain, node.op] = drawing.foreign.get((node.domain, node.op), 0) + 1
-    slots = slots_of(node.op if known else "", ins)
-    weights = weights_of(path, node.op if known else "", slots, attributes, drawing.trained)
-    _remember(drawing, slots, weights)
-    outs = results(step, path)
-    kind = kind_of(node.op, node.domain, attributes, ins, weights)
-    drawing.add(layer_of(step, path, kind, outs, weights))
-    return _inner(drawing, step, path)
+    if node.op in SCALED:
+        _look(drawing, ins)
+    plan = drawing.plans.of(step)
+    held = [(share, share.const(ins)) for share in plan.shares]
+    weights = tuple([placed(path, share.weight, const) for share, const in held if const is not None])
+    if scope.function is not None:
+        _remember(drawing, step, plan)
+    for name, (_, shape, dtype, ints, _) in zip(node.outputs, plan.outs, strict=True):
+        if name:
+            scope.values[name] = tuple.__new__(Value, ((path,), shape, dtype, ints, None))
+    drawing.add(layer_of(step, path, plan, weights))
+    return _inner(drawing, step, path) if node.attributes.holds_graphs or node.attributes.refers else []
+
+
+def _look(drawing: Drawing, ins: tuple[Value | None, ...]) -> None:
+    for value in ins:
+        if value is not None and value.view is not None:
+            drawing.store.look(value.view.const)
 
 
 def _pass_on(drawing: Drawing, step: Step, value: Value) -> list[Frame]:
@@ -144,24 +158,24 @@ def _pass_on(drawing: Drawing, step: Step, value: Value) -> list[Frame]:
     return []
 
 
-def _resolved(scope: Scope, node: Node) -> dict[str, Attribute]:
+def _resolved(scope: Scope, node: Node) -> Mapping[str, Attribute]:
     """A node's attributes; those that stand for one of the function's own are looked up in its call."""
+    if not node.attributes.refers:
+        return node.attributes.by_name
     found: dict[str, Attribute] = {}
-    for one in node.attributes:
+    for one in node.attributes.listed:
         given = scope.given.get(one.reference) if one.reference else one
         if given is not None:
             found[one.name] = given
     return found
 
 
-def _remember(drawing: Drawing, slots: list[Slot], weights: tuple[Weight, ...]) -> None:
+def _remember(drawing: Drawing, step: Step, plan: Plan) -> None:
     """What inputs of functions are used for, so that later calls can say it of theirs."""
-    by_name = {weight.name: weight for weight in weights}
-    for slot in slots:
-        weight = by_name.get(slot.name)
-        if weight is not None:
-            for formal in slot.view.formals:
-                drawing.formals.setdefault(formal, (weight.role, weight.layout))
+    for share in plan.shares:
+        value = step.ins[share.place]
+        for formal in value.view.formals if value is not None and value.view is not None and not share.part else ():
+            drawing.formals.setdefault(formal, (share.weight.role, share.weight.layout))
 
 
 def _inner(drawing: Drawing, step: Step, path: str) -> list[Frame]:
@@ -169,6 +183,7 @@ def _inner(drawing: Drawing, step: Step, path: str) -> list[Frame]:
     scope, ins = step.scope, step.ins
     found: list[Frame] = []
     several = [(name, one) for name, one in step.attributes.items() if one.graphs]
+    drawing.check(sum(len(one.graphs) for _, one in several))  # each of them is a layer at least
     for name, one in sorted(several, key=lambda held: held[0] != "then_branch"):
         for index, inner in enumerate(one.graphs):
             graph = graph_of(drawing.store.reading, inner)
@@ -208,7 +223,7 @@ def _call(drawing: Drawing, step: Step) -> list[Frame]:
     if key in drawing.first:
         drawing.add(_again(drawing, step, path, outs))
         return []
-    drawing.add(layer_of(step, path, "container", outs, ()))
+    drawing.add(layer_of(step, path, _told(drawing, step, "container", outs), ()))
     inside = _body(drawing, key, path, step.attributes, scope.active)
     for formal, given in zip(function.body.inputs, (*ins, *[None] * len(function.body.inputs)), strict=False):
         inside.values[formal.name] = _given(given, (key, formal.name))
@@ -240,8 +255,13 @@ def _again(drawing: Drawing, step: Step, path: str, outs: list[Value]) -> Layer:
             const = value.view.const
             role, _ = drawing.formals.get((key, formal.name), (free_role("", const.dtype, const.count), None))
             weights.append(weight_of(path, formal.name, role, const, drawing.trained))
-    layer = layer_of(step, path, "operation", outs, tuple(weights))
+    layer = layer_of(step, path, _told(drawing, step, "operation", outs), tuple(weights))
     return layer if weights else msgspec.structs.replace(layer, shared_with=drawing.first[key])
+
+
+def _told(drawing: Drawing, step: Step, kind: str, outs: list[Value]) -> Plan:
+    """A call, of which nothing follows by rule."""
+    return Plan(kind, (), tuple(outs), drawing.plans.config(step), shapes_of(step.ins), shapes_of(outs))
 
 
 def _uncalled(drawing: Drawing, key: Key, function: Function) -> Frame:

@@ -45,25 +45,42 @@ def slots_of(op: str, inputs: Sequence[Value | None]) -> list[Slot]:
     return found
 
 
-def weights_of(
-    path: str, op: str, slots: Sequence[Slot], attributes: Mapping[str, Attribute], trained: frozenset[str] | None
-) -> tuple[Weight, ...]:
+class Share(NamedTuple):
+    """One weight of a layer, whatever it is called in the file: which input's view, and which constant of it.
+
+    `part` is 0 for the constant itself, 1 for its scale, 2 for its zero point and 3 for the sizes it was filled for;
+    `weight` has everything but name, place and ties.
+    """
+
+    place: int
+    part: int
+    weight: Weight
+
+    def const(self, inputs: Sequence[Value | None]) -> Const | None:
+        """The constant among those of a node's inputs."""
+        value = inputs[self.place]
+        view = value.view if value is not None else None
+        return None if view is None else (view.const, view.scale, view.zero, view.sizes)[self.part]
+
+
+def shares_of(
+    op: str, slots: Sequence[Slot], attributes: Mapping[str, Attribute], trained: frozenset[str] | None
+) -> tuple[Share, ...]:
     """A weight per fixed input, each followed by the scale and zero point it is dequantised with.
 
-    A constant that no layer had before becomes that of the layer at `path`; later ones are tied to it. `trained` are
-    the initializers that training updates; None where the file does not say.
+    `trained` are the initializers that training updates; None where the file does not say.
     """
-    found: list[Weight] = []
+    found: list[Share] = []
     for one in slots:
         role = one.role if one.role or _is_fixed(op) else free_role(op, one.view.const.dtype, one.view.const.count)
         role = _told(op, one, role, attributes)
-        kernel = weight_of(path, one.name, role, one.view.const, trained)
-        found.append(_unpacked(kernel, op, one, attributes))
+        kernel = _unnamed(one.name, role, one.view.const, trained)
+        found.append(Share(one.place, 0, _unpacked(kernel, op, one, attributes)))
         extras = (("scale", "quant_scale", one.view.scale), ("zero_point", "zero_point", one.view.zero),
                   ("shape", "constant", one.view.sizes))  # fmt: skip
-        for extra, kind, const in extras:
+        for part, (extra, kind, const) in enumerate(extras, 1):
             if const is not None:
-                found.append(weight_of(path, f"{one.name}_{extra}", kind, const, trained))
+                found.append(Share(one.place, part, _unnamed(f"{one.name}_{extra}", kind, const, trained)))
     return tuple(found)
 
 
@@ -106,14 +123,29 @@ def _layout(op: str, one: Slot, role: str, attributes: Mapping[str, Attribute]) 
 
 def weight_of(path: str, name: str, role: str, const: Const, trained: frozenset[str] | None) -> Weight:
     """A constant as the weight `name` of the layer at `path`."""
+    return placed(path, _unnamed(name, role, const, trained), const)
+
+
+def _unnamed(name: str, role: str, const: Const, trained: frozenset[str] | None) -> Weight:
     group, trainable, source = _trained(const, role, trained)
-    tied = const.owner.path
-    if tied is None:
-        const.owner.path = f"{path}/{name}"
     return Weight(
         name=name, role=role, shape=const.shape, dtype=const.dtype, count=const.count, group=group,
-        trainable=trainable, trainable_source=source, stored_as=None if const.name is None else const.name,
-        stored_count=const.stored, bytes=const.bytes, tied_to=tied, location=const.location,
+        trainable=trainable, trainable_source=source, stored_count=const.stored,
+    )  # fmt: skip
+
+
+def placed(path: str, like: Weight, const: Const) -> Weight:
+    """A constant as a weight like `like` of the layer at `path`.
+
+    One that no layer had before becomes that of this layer; later ones are tied to it.
+    """
+    tied = const.owner.path
+    if tied is None:
+        const.owner.path = f"{path}/{like.name}"
+    return Weight(
+        name=like.name, role=like.role, shape=like.shape, dtype=like.dtype, count=like.count, group=like.group,
+        trainable=like.trainable, trainable_source=like.trainable_source, stored_as=const.name,
+        stored_count=like.stored_count, bytes=const.bytes, layout=like.layout, tied_to=tied, location=const.location,
     )  # fmt: skip
 
 

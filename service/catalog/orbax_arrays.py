@@ -12,13 +12,13 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
+from service.parsers.json_streams import Routes, parse_each
 from service.plain import text
 
 Sizes = tuple[int, ...]
@@ -29,8 +29,7 @@ _ARRAYS = frozenset({"jax.Array", "np.ndarray", "numpy.ndarray", "jax.random.key
 _SCALARS = frozenset({"scalar", "int", "float", "np.generic"})
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One value of the tree: the keys that lead to it, what it is, and the sizes that were written."""
 
     path: tuple[str, ...]
@@ -54,8 +53,7 @@ class Node:
         return self.type in _SCALARS
 
 
-@dataclass(frozen=True, slots=True)
-class Zarr:
+class Zarr(NamedTuple):
     """A zarr array: sizes, element type, and how many chunk files it has when all are there."""
 
     shape: Sizes
@@ -63,40 +61,67 @@ class Zarr:
     chunks: int | None
 
 
-def nodes_of(metadata: Mapping[str, Any], limits: Limits, member: str | None = None) -> list[Node]:
-    """The values of a tree, in the order of `_METADATA`.
+def tree_of(data: bytes, limits: Limits, member: str | None = None) -> dict[str, Any]:
+    """The document `_METADATA`, with its nodes in the place of the tree.
 
     Raises:
         MalformedFile: There is no tree, or an entry is none.
         LimitExceeded: More values than one analysis may describe.
     """
-    tree = metadata.get("tree_metadata")
-    if not isinstance(tree, dict):
-        raise MalformedFile(msg("The file has no tree_metadata: it is no metadata of Orbax."), member=member)
-    if len(tree) > limits.weights:
-        raise LimitExceeded("weights", limits.weights, msg("The file holds more than {weights} tensors.",
-                                                          weights=limits.weights), member=member)  # fmt: skip
-    steps: dict[str | int, str] = {}
-    return [_node(entry, key, limits, member, steps) for key, entry in tree.items()]
+    routes: Routes = {("tree_metadata",): _Tree(limits, member).node}
+    found = parse_each(data, routes, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=member)
+    if not isinstance(found, dict) or not isinstance(found.get("tree_metadata"), tuple):
+        raise _no_tree(member)
+    return found
 
 
-def _node(entry: Any, key: str, limits: Limits, member: str | None, known: dict[str | int, str]) -> Node:
-    """`known` are steps of paths by how they are written: there are few, in very many paths."""
-    keys = entry.get("key_metadata") if isinstance(entry, dict) else None
-    value = entry.get("value_metadata") if isinstance(entry, dict) else None
-    steps: list[Any] = [step.get("key") for step in keys if isinstance(step, dict)] if isinstance(keys, list) else []
-    if not isinstance(value, dict) or not steps or not all(isinstance(step, str | int) for step in steps):
-        raise MalformedFile(
-            msg("The entry {key} of the tree has no keys or no value.", key=text(key, 100)),
-            member=member, pointer=text(key, 200),
+def _no_tree(member: str | None) -> MalformedFile:
+    return MalformedFile(msg("The file has no tree_metadata: it is no metadata of Orbax."), member=member)
+
+
+class _Tree:
+    """The nodes of one tree; of steps and types there are few, in very many paths."""
+
+    def __init__(self, limits: Limits, member: str | None) -> None:
+        self._limits = limits
+        self._member = member
+        self._count = 0
+        self._steps: dict[str | int, str] = {}
+
+    def node(self, key: str | None, entry: Any) -> Node:
+        """One entry of the tree."""
+        if key is None:
+            raise _no_tree(self._member)
+        most = self._limits.weights
+        self._count += 1
+        if self._count > most:
+            what = msg("The file holds more than {weights} tensors.", weights=most)
+            raise LimitExceeded("weights", most, what, member=self._member)
+        keys = entry.get("key_metadata") if isinstance(entry, dict) else None
+        value = entry.get("value_metadata") if isinstance(entry, dict) else None
+        try:
+            path = tuple([self._steps[step["key"]] for step in keys])  # type: ignore[union-attr]
+        except (KeyError, TypeError):
+            path = self._path(keys)
+        if not isinstance(value, dict) or not path:
+            raise MalformedFile(
+                msg("The entry {key} of the tree has no keys or no value.", key=text(key, 100)),
+                member=self._member, pointer=text(key, 200),
+            )  # fmt: skip
+        kind = value.get("value_type")
+        return Node(
+            path, text(kind, 100) if isinstance(kind, str) else "", sizes(value.get("write_shape"), self._limits),
+            value.get("skip_deserialize") is True,
         )  # fmt: skip
-    kind = value.get("value_type")
-    return Node(
-        tuple([known.get(step) or known.setdefault(step, text(str(step), 500)) for step in steps]),
-        text(kind, 100) if isinstance(kind, str) else "",
-        sizes(value.get("write_shape"), limits),
-        value.get("skip_deserialize") is True,
-    )
+
+    def _path(self, keys: Any) -> tuple[str, ...]:
+        """Steps not all of which were met before; empty where one is neither a text nor a number."""
+        steps = [step.get("key") for step in keys if isinstance(step, dict)] if isinstance(keys, list) else []
+        named = [step for step in steps if isinstance(step, str | int)]
+        if len(named) != len(steps):
+            return ()
+        known = self._steps
+        return tuple([known.get(step) or known.setdefault(step, text(str(step), 500)) for step in named])
 
 
 def sizes(value: Any, limits: Limits) -> Sizes | None:

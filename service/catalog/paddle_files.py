@@ -7,7 +7,7 @@ program, shapes in both: they are held against each other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.catalog.counting import check_weights
@@ -72,7 +72,7 @@ def describe_program(program: Program, files: Files, info: ModelInfo, source: So
                 "are those that the program declares.")
         )  # fmt: skip
     told, dangers = _told(files.info)
-    placed = {name: replace(told.get(name, Told()), place=place) for name, place in found.places.items()}
+    placed = {name: _placed(told.get(name), place) for name, place in found.places.items()}
     graph = Graph(program, source.meter.limits, told | placed)
     layers, states = layers_of(graph)
     if any(weight.trainable_source == "unknown" for layer in layers for weight in layer.weights):
@@ -88,6 +88,10 @@ def describe_program(program: Program, files: Files, info: ModelInfo, source: So
         complete=found.complete,
         notes=tuple(found.notes),
     )
+
+
+def _placed(told: Told | None, place: Location) -> Told:
+    return Told(place=place) if told is None else told._replace(place=place)
 
 
 _UNKNOWN = msg(

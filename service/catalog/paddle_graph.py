@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import msgspec
 
 from service.catalog.counting import check_weights
+from service.catalog.paddle_dangers import danger_of
 from service.catalog.paddle_operations import (
     ADDITIONS,
-    CODE_OPERATORS,
     FEEDS,
     FETCHES,
-    FILE_OPERATORS,
     HELPERS,
     KINDS,
-    NETWORK_OPERATORS,
     PASSED_ON,
     RECURRENT,
     ROLES,
@@ -33,7 +32,7 @@ from service.errors import LimitExceeded
 from service.language import msg
 from service.parsers.paddle_program import Operator, Program, Variable
 from service.plain import json_value, text
-from service.tree import Danger, Finding, Group, Layer, Severity, Shape, State, Weight
+from service.tree import Danger, Finding, Group, Layer, Shape, State, Weight
 
 _MAX_DEPTH = 32
 _NOTHING = Told()
@@ -49,6 +48,7 @@ class Graph:
         aliases: Variable to the parameter that it is, in another shape or element type, and what turns it back.
         owners: Parameter to the full name of the weight that it first was.
         indices: Path to the layer's place among `layers`.
+        configs: Settings and what they come to in a layer, by the identity of the former.
     """
 
     program: Program
@@ -65,6 +65,7 @@ class Graph:
     weights: int = 0
     outputs: list[str] = field(default_factory=list)
     again: dict[str, int] = field(default_factory=dict)
+    configs: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
 
 
 def layers_of(graph: Graph) -> tuple[tuple[Layer, ...], tuple[State, ...]]:
@@ -151,11 +152,13 @@ def _is_folded(graph: Graph, one: Operator, kind: str) -> bool:
         return True
     if kind in ADDITIONS:
         return _take_bias(graph, one)
+    if kind not in PASSED_ON:
+        return False
     names = [name for name in _names(one.inputs) if name]
     held = [name for name in names if _parameter(graph, name) is not None]
     plain = one.inputs.get("X") or one.inputs.get("0") or []
     computed = any(name not in held and name in graph.producers for name in names)
-    if kind not in PASSED_ON or len(plain) != 1 or plain[0] not in held or computed:
+    if len(plain) != 1 or plain[0] not in held or computed:
         return False
     root, extras = graph.aliases.get(plain[0], (plain[0], ()))
     if kind == "dequantize_linear":
@@ -169,7 +172,7 @@ def _is_folded(graph: Graph, one: Operator, kind: str) -> bool:
 
 def _parameter(graph: Graph, name: str) -> Variable | None:
     """The parameter that a variable is, also in another shape; None if it is computed."""
-    root = graph.aliases[name][0] if name in graph.aliases else name
+    root = graph.aliases[name][0] if graph.aliases and name in graph.aliases else name
     variable = graph.program.variables.get(root)
     if variable is None or not variable.persistable or root in graph.producers:
         return None
@@ -219,59 +222,79 @@ def _outputs(layer: Layer, kernel: Weight) -> int | None:
 
 
 def _add_operator(graph: Graph, one: Operator, kind: str, parent: str | None) -> str:
-    held = [(slot, index, name) for slot, names in one.inputs.items() for index, name in enumerate(names)
-            if name and _parameter(graph, name) is not None]  # fmt: skip
-    before = dict.fromkeys(filter(None, (graph.producers.get(name) for name in _names(one.inputs))))
-    path = _path(graph, parent, _name(graph, one, kind, [name for _, _, name in held]))
-    what = _kind(graph, one, kind, held, len(before))
-    weights = _weights(graph, one, kind, what, held, path)
-    outputs = [name for name in _names(one.outputs) if name]
+    held = [
+        _Held(slot, index, name, variable)
+        for slot, names in one.inputs.items()
+        for index, name in enumerate(names)
+        if name and (variable := _parameter(graph, name)) is not None
+    ]
+    before = dict.fromkeys(filter(None, map(graph.producers.get, _names(one.inputs))))
+    path = _path(graph, parent, _name(graph, one, kind, held))
+    what = _kind(one, kind, held, len(before))
+    weights = _weights(graph, one, kind, what, held, path) if held else []
     _append(
         graph,
         Layer(
             path=path, name=_last(path), parent=parent, type=text(one.type), kind=what, inputs=tuple(before),
             custom=one.type.startswith("custom_op."), weights=tuple(weights), output_shapes=_output_shapes(graph, one),
-            config={text(name): json_value(value) for name, value in one.attributes.items() if name not in _NO_CONFIG},
+            config=_config(graph, one),
         ),
     )  # fmt: skip
-    for name in outputs:
-        if _parameter(graph, name) is None:
+    for name in _names(one.outputs):
+        if name and _parameter(graph, name) is None:
             graph.producers[name] = path
-    _judge(graph, one, kind, path)
+    danger = danger_of(one, kind, path)
+    if danger is not None:
+        graph.dangers.append(danger)
     return path
+
+
+class _Held(NamedTuple):
+    """A parameter that an operator is given: in which slot, as which of its variables, and by which name."""
+
+    slot: str
+    position: int
+    name: str
+    variable: Variable
+
+
+def _config(graph: Graph, one: Operator) -> dict[str, Any]:
+    """An operator's settings; operators that share theirs share the answer."""
+    known = graph.configs.get(id(one.attributes))
+    if known is None or known[0] is not one.attributes:
+        config = {text(name): json_value(value) for name, value in one.attributes.items() if name not in _NO_CONFIG}
+        known = graph.configs[id(one.attributes)] = (one.attributes, config)
+    return known[1]
 
 
 _NO_CONFIG = frozenset({"op_role", "struct_name", "place"})
 
 
-def _kind(graph: Graph, one: Operator, kind: str, held: list[tuple[str, int, str]], computed: int) -> str:
+def _kind(one: Operator, kind: str, held: list[_Held], computed: int) -> str:
     if kind == "rnn":
         return RECURRENT.get(str(one.attributes.get("mode")), "rnn")
     found = KINDS.get(kind, "operation")
-    if found == "linear" and not any(slot in ("X", "Y", "W") and _is_matrix(graph, name) for slot, _, name in held):
+    if found == "linear" and not any(slot in ("X", "Y", "W") and _is_matrix(one) for slot, _, _, one in held):
         return "operation"
     if found == "merge" and computed < 2:
         return "operation"
     return found
 
 
-def _is_matrix(graph: Graph, name: str) -> bool:
-    variable = _parameter(graph, name)
-    return variable is not None and variable.shape is not None and len(variable.shape) == 2
+def _is_matrix(variable: Variable) -> bool:
+    return variable.shape is not None and len(variable.shape) == 2
 
 
 def _weights(
-    graph: Graph, one: Operator, kind: str, what: str, held: list[tuple[str, int, str]], path: str
+    graph: Graph, one: Operator, kind: str, what: str, held: list[_Held], path: str
 ) -> list[Weight]:
     roles = ROLES.get(kind, {})
-    several = one.inputs.get("WeightList", [])
-    names = rnn_names(len(several), both=bool(one.attributes.get("is_bidirec")), biases=len(several) % 4 == 0)
+    several = one.inputs.get("WeightList")
+    names = rnn_names(len(several), both=bool(one.attributes.get("is_bidirec")), biases=len(several) % 4 == 0) if (
+        several) else ()  # fmt: skip
     found: list[Weight] = []
     seen: set[tuple[str, str]] = set()  # an operator may be given one parameter many times: it is one weight
-    for slot, index, name in held:
-        variable = _parameter(graph, name)
-        if variable is None:
-            continue
+    for slot, index, name, variable in held:
         role = roles.get(slot, "parameter")
         local = _local(graph, variable.name, slot)
         if slot == "WeightList" and index < len(names):
@@ -310,14 +333,10 @@ def _weight(
     return weight_of(variable, name, role, layout, group, graph.told.get(variable.name, _NOTHING))
 
 
-def _name(graph: Graph, one: Operator, kind: str, held: list[str]) -> str:
+def _name(graph: Graph, one: Operator, kind: str, held: list[_Held]) -> str:
     """The layer's name: as in the Python code where that is told, else as Paddle numbered its parameters."""
-    for name in held:
-        variable = _parameter(graph, name)
-        if variable is None:
-            continue
-        known = graph.told.get(variable.name, _NOTHING).name
-        full = known or variable.name
+    for parameter in held:
+        full = graph.told.get(parameter.variable.name, _NOTHING).name or parameter.variable.name
         if "." in full:
             return full.rpartition(".")[0]
     struct = one.attributes.get("struct_name")
@@ -359,32 +378,3 @@ def _output_shapes(graph: Graph, one: Operator) -> tuple[Shape, ...] | None:
         if variable is not None and variable.shape:
             return (variable.shape,)
     return None
-
-
-def _judge(graph: Graph, one: Operator, kind: str, path: str) -> None:
-    severity: Severity = "high"
-    if kind in CODE_OPERATORS or one.type.startswith("custom_op."):
-        what = msg("The operator {type} runs code that is not in the file.", type=text(one.type, 200))
-        code = "paddle_custom_operator"
-        severity = "high" if kind in CODE_OPERATORS else "medium"
-    elif kind in FILE_OPERATORS:
-        what = msg("Running the model reads or writes a file: {path}.", path=text(_file(one), 200))
-        code = "paddle_file_operator"
-    elif kind in NETWORK_OPERATORS:
-        what = msg("Running the model speaks to other machines: operator {type}.", type=text(one.type, 200))
-        code = "paddle_network_operator"
-    else:
-        return
-    graph.dangers.append(
-        Danger(
-            code=code, severity=severity, what=what, path=path, offset=one.place, detail=text(_file(one), 500) or None
-        )
-    )  # fmt: skip
-
-
-def _file(one: Operator) -> str:
-    for name in ("file_path", "filename", "token"):
-        value = one.attributes.get(name)
-        if isinstance(value, str):
-            return value
-    return ""

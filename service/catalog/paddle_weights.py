@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.catalog.learning import free_role, learning
 from service.catalog.paddle_operations import LAYOUTS
@@ -17,8 +16,7 @@ from service.plain import text
 from service.tree import Group, Location, Shape, Weight, element_count
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What other files say of a parameter: its name in the code, whether it is trained, where its values lie."""
 
     name: str | None = None

@@ -49,10 +49,11 @@ class Data:
     def variable(self, key: str, name: str | None = None, trainable: bool | None = None) -> Variable:
         """The tensor under `key`, its slices put together."""
         stored = self.bundle.tensors[key]
-        parts = self.slices.get(key, []) if stored.slices else []
-        shapes = tuple(sizes(extents, stored.shape) for extents, _ in parts) or _listed_shapes(stored)
-        size = sum(part.size for _, part in parts) if parts else stored.size
-        single = self.bundle.shards is None
+        single, shapes, size = self.bundle.shards is None, _listed_shapes(stored), stored.size
+        parts = self.slices.get(key) if stored.slices else None
+        if parts:
+            shapes = tuple(sizes(extents, stored.shape) for extents, _ in parts)
+            size = sum(part.size for _, part in parts)
         return Variable(
             name=name or key,
             key=key,
@@ -91,9 +92,13 @@ class Data:
             return []
         stored = list(self._stored())
         found = self._missing_files(stored) if self.shards else []
-        for number, shard in sorted(self.shards.items()):
-            extents = [Extent(name, one.offset, one.offset + one.size) for name, one in stored if one.shard == number]
-            found += check_extents(extents, shard.source.size, member=shard.member, holes=False)
+        extents: dict[int, list[Extent]] = {number: [] for number in sorted(self.shards)}
+        for name, one in stored:
+            if one.shard in extents:
+                extents[one.shard].append(Extent(name, one.offset, one.offset + one.size))
+        for number, held in extents.items():
+            shard = self.shards[number]
+            found += check_extents(held, shard.source.size, member=shard.member, holes=False)
         found += listed("data_wrong_size", list(_wrong_sizes(stored)))
         found += listed("slices_incomplete", list(self._slice_findings()))
         beyond = [name for name, one in stored if one.shard >= self.bundle.shards]
@@ -142,7 +147,7 @@ def tensor_keys(bundle: Bundle) -> list[str]:
 
 def _listed_shapes(stored: Stored) -> tuple[Shape | None, ...]:
     """In a single file of V1 the slices are only listed."""
-    return tuple(sizes(extents, stored.shape) for extents in stored.slices)
+    return () if not stored.slices else tuple(sizes(extents, stored.shape) for extents in stored.slices)
 
 
 def _wrong_sizes(stored: Iterable[tuple[str, Stored]]) -> Iterable[Finding]:

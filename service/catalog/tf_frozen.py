@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from service.catalog.tf_cells import with_cells
 from service.catalog.tf_constants import held_by
 from service.catalog.tf_graph import Described, Graph, describe_graph
 from service.catalog.tf_ops import INPUTS
@@ -19,7 +20,7 @@ from service.tree import Shape
 
 def describe_frozen(source: Source, found: Sequence[Node], limits: Limits) -> Described:
     """The operations of a frozen graph."""
-    return describe_graph(
+    described = describe_graph(
         Graph(
             nodes=found,
             held={node.name: held_by(node.constant) for node in found if node.op == "Const" and node.constant},
@@ -28,6 +29,7 @@ def describe_frozen(source: Source, found: Sequence[Node], limits: Limits) -> De
             limits=limits,
         )
     )
+    return described._replace(layers=with_cells(described.layers))
 
 
 def _input_shape(node: Node, source: Source) -> tuple[Shape, ...] | None:

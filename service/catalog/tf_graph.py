@@ -187,7 +187,9 @@ class _Builder:
             if holder is None or held is None:
                 continue
             role = reads.roles.get(position) if reads is not None else None
-            if role is None or not _plausible(role, held):
+            if role == "weight" and self._settings(node).get("use_peephole") is not True:
+                role = "constant"
+            elif role is None or not _plausible(role, held):
                 role = "constant" if _NEVER_VARIABLE.fullmatch(holder) else _role_by_rule(node, held)
             layout = reads.layout if reads is not None and role.endswith("kernel") else None
             found.setdefault((holder, role), _Read(holder, role, layout))

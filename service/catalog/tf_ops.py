@@ -47,13 +47,32 @@ READS: dict[str, Reads] = {
     "Gather": Reads("embedding", {0: "embedding"}, "index-feature"),
     "GatherV2": Reads("embedding", {0: "embedding"}, "index-feature"),
     "ResourceGather": Reads("embedding", {0: "embedding"}, "index-feature"),
+    **dict.fromkeys(
+        (
+            "SparseSegmentMean", "SparseSegmentSum", "SparseSegmentSqrtN", "SparseSegmentMeanWithNumSegments",
+            "SparseSegmentSumWithNumSegments", "SparseSegmentSqrtNWithNumSegments",
+        ),
+        Reads("embedding", {0: "embedding"}, "index-feature"),
+    ),
+    **dict.fromkeys(
+        ("BlockLSTM", "BlockLSTMV2"),
+        Reads(
+            "lstm",
+            {2: "constant", 3: "constant", 4: "kernel", 5: "weight", 6: "weight", 7: "weight", 8: "bias"},
+            "in-out",
+        ),
+    ),
+    "LSTMBlockCell": Reads(
+        "lstm",
+        {1: "constant", 2: "constant", 3: "kernel", 4: "weight", 5: "weight", 6: "weight", 7: "bias"},
+        "in-out",
+    ),
+    "GRUBlockCell": Reads("gru", {1: "constant", 2: "kernel", 3: "kernel", 4: "bias", 5: "bias"}, "in-out"),
     "BiasAdd": Reads("operation", {1: "bias"}),
     "Prelu": Reads("prelu", {1: "slope"}),
-    "LSTMBlockCell": Reads("operation", {3: "kernel", 7: "bias"}),
-    "BlockLSTM": Reads("operation", {4: "kernel", 8: "bias"}),
-    "GRUBlockCell": Reads("operation", {2: "kernel", 3: "kernel", 4: "bias", 5: "bias"}),
 }
-"""Weights by position. What is added to or multiplied with a constant is told by rule, see `tf_graph`."""
+"""Weights by position. A "weight" is a peephole, read only where `use_peephole` says so, a "constant" the state that a
+cell starts with. What is added to or multiplied with a constant is told by rule, see `tf_graph`."""
 
 SOURCES = frozenset({"Const", "VariableV2", "Variable", "VarHandleOp", "TemporaryVariable"})
 """Operations that hold a weight."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+import msgspec
+
 from service.catalog.keras_classes import KIND_OF_CLASS, class_of_group, kind_of
 from service.catalog.keras_names import Stored, class_by_weights, class_fits, relative_names
 from service.catalog.keras_paths import Paths
 from service.catalog.keras_variables import ROLE_OF_NAME, own_variables
 from service.catalog.keras_weights import Owner, make_weight
+from service.catalog.tf_cells import Told, cells_in, part_of, role_in
 from service.catalog.tf_variables import Variable, as_stored, completed
 from service.config import Limits
 from service.errors import LimitExceeded
@@ -51,14 +54,17 @@ def layers_of(
         raise LimitExceeded("weights", limits.weights, msg("The model has too many weights."))
     groups: dict[str, list[Variable]] = {}
     scopes = _scopes(variables)
+    cells = cells_in((variable.name, variable.shape) for variable in variables)
     for variable in variables:
-        groups.setdefault(_owner(variable, scopes), []).append(variable)
+        part = part_of(variable.scope)
+        groups.setdefault(part if part in cells else _owner(variable, scopes), []).append(variable)
     layers = _Tree(limits)
     alike: dict[Hashable, Layer] = {}
     for scope, members in groups.items():
         key = _likeness(scope, members, roles or {})
         if key not in alike:
-            alike[key] = _layer(scope, members, roles or {})
+            cell = cells.get(scope)
+            alike[key] = _layer(scope, members, roles or {}) if cell is None else _cell(scope, members, cell)
         layers.add(scope, completed(alike[key], members))
     return tuple(layers.layers)
 
@@ -152,6 +158,8 @@ def _layer(scope: str, members: Sequence[Variable], roles: Mapping[str, str]) ->
     """A layer without its place: class, kind and weights."""
     last = scope.rpartition("/")[2]
     variables = [_renamed(member, scope) for member in members]
+    if _is_looked_up(members, roles):
+        variables = [as_stored(members[0], f"{scope}/embeddings")]
     class_name = _class_of(last, variables)
     names = relative_names(variables, last, class_name)
     owner = Owner(
@@ -166,6 +174,32 @@ def _layer(scope: str, members: Sequence[Variable], roles: Mapping[str, str]) ->
         type_source="unknown" if class_name is None else "rule",
         kind=_kind(class_name, scope, members),
         weights=kept,
+    )
+
+
+def _is_looked_up(members: Sequence[Variable], roles: Mapping[str, str]) -> bool:
+    """Whether the graph takes rows out of the layer's only variable: a table, whatever it is called."""
+    return len(members) == 1 and roles.get(members[0].key) == "embedding" and len(members[0].shape or ()) == 2
+
+
+def _cell(scope: str, members: Sequence[Variable], cell: Told) -> Layer:
+    """A recurrent cell of TF 1 without its place."""
+    last = scope.rpartition("/")[2]
+    variables = [_renamed(member, scope) for member in members]
+    owner = Owner(class_name=None, known=True, trainable=None)
+    weights = []
+    for one, name, member in zip(variables, relative_names(variables, last, None), members, strict=True):
+        made = msgspec.structs.replace(make_weight(one.dataset, name, owner, None), role=role_in(name))
+        layout = "in-out" if made.role.endswith("kernel") else None
+        weights.append(msgspec.structs.replace(_told(made, member, {}), layout=layout))
+    return Layer(
+        path=scope,
+        name=last,
+        type=cell.type,
+        type_source="rule",
+        kind=cell.kind,
+        weights=tuple(weights),
+        notes=() if cell.doubt is None else (cell.doubt,),
     )
 
 

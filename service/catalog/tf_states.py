@@ -88,11 +88,12 @@ def _other(variable: Variable) -> tuple[str | None, str]:
 
 
 def _is_optimizers(variable: Variable, head: str, last: str) -> bool:
-    steps = variable.name.split("/")
-    first = "/".join(steps[: 2 if steps[0] == "training" else 1])
+    first, _, rest = variable.name.partition("/")
+    if first == "training":
+        first = f"training/{rest.partition('/')[0]}" if rest else first
     if variable.key.startswith(("optimizer/", "_optimizer/")) or _OPTIMIZER.fullmatch(first):
         return True
-    if not _SCALARS.fullmatch(last) or variable.shape != ():
+    if variable.shape != () or not _SCALARS.fullmatch(last):
         return False
     return not head or _OPTIMIZER.fullmatch(head) is not None or last.startswith(("beta1_power", "beta2_power"))
 

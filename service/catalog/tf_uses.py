@@ -66,7 +66,7 @@ def uses_of(nodes: Sequence[Node], origin: Mapping[str, str]) -> dict[str, Use]:
         if reads is None:
             continue
         for position, role in reads.roles.items():
-            if position < len(node.inputs):
+            if position < len(node.inputs) and role != "constant":
                 holder = origin.get(base_name(node.inputs[position]))
                 if holder is not None:
                     found.setdefault(holder, Use(node, position, role))

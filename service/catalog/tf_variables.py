@@ -6,7 +6,7 @@ Knows names, places and what was recorded about training; must not know files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,7 +15,7 @@ from service.language import Message, msg
 from service.parsers.hdf5 import Dataset
 from service.parsers.tensorflow_types import ITEM_BYTES
 from service.plain import text
-from service.tree import Group, Layer, Location, Shape, Weight, element_count
+from service.tree import Group, Layer, Location, Shape, Source, Weight, element_count
 
 AS_STORED = msg(
     "Which variables learn is told as it was recorded when they were made: a layer that was frozen later can still be "
@@ -24,8 +24,7 @@ AS_STORED = msg(
 _KEPT_GROUPS = frozenset({"statistic", "optimizer", "ema", "other"})
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """One variable.
 
     Attributes:
@@ -94,17 +93,20 @@ def found_by_key(layer: Layer, by_key: Mapping[str, Variable]) -> Layer:
 
 
 def _completed(weight: Weight, variable: Variable) -> Weight:
-    placed = msgspec.structs.replace(
-        weight, stored_as=text(variable.key), bytes=variable.bytes, location=variable.location
-    )
-    if weight.trainable is not None or weight.group in _KEPT_GROUPS:
-        return placed
-    if not is_float(variable.meant or variable.dtype):  # gradients have no meaning there
-        return msgspec.structs.replace(placed, group="statistic", trainable=False, trainable_source="rule")
-    if variable.trainable is None:
-        return placed
-    group: Group = "trainable" if variable.trainable else "frozen"
-    return msgspec.structs.replace(placed, group=group, trainable=variable.trainable, trainable_source="recorded")
+    group: Group = weight.group
+    source: Source = weight.trainable_source
+    trainable = weight.trainable
+    if trainable is None and group not in _KEPT_GROUPS:
+        if not is_float(variable.meant or variable.dtype):  # gradients have no meaning there
+            group, trainable, source = "statistic", False, "rule"
+        elif variable.trainable is not None:
+            group, trainable, source = "trainable" if variable.trainable else "frozen", variable.trainable, "recorded"
+    return Weight(
+        name=weight.name, role=weight.role, shape=weight.shape, dtype=weight.dtype, count=weight.count, group=group,
+        trainable=trainable, trainable_source=source, stored_as=text(variable.key), stored_count=weight.stored_count,
+        bytes=variable.bytes, layout=weight.layout, tied_to=weight.tied_to, persistent=weight.persistent,
+        location=variable.location, statistics=weight.statistics,
+    )  # fmt: skip
 
 
 def beside(variable: Variable, group: Group, role: str, name: str | None = None) -> Weight:

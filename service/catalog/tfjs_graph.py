@@ -9,14 +9,16 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from service.catalog.tf_cells import with_cells
 from service.catalog.tf_graph import Described, Graph, Held, describe_graph
 from service.catalog.tf_ops import INPUTS
 from service.catalog.tf_variables import Variable
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
+from service.parsers.json_streams import written
 from service.parsers.tensorflow_nodes import MAX_NODES, Node
 from service.plain import text
 from service.tree import Shape
@@ -35,24 +37,90 @@ def describe_topology(topology: dict[str, Any], variables: Sequence[Variable], l
     """The operations of a graph model. MalformedFile for a node that is none."""
     listed = topology.get("node")
     if not isinstance(listed, list):
-        raise MalformedFile(msg("The graph has no list of nodes."), pointer="/modelTopology/node")
-    if len(listed) > MAX_NODES:
-        raise LimitExceeded("graph_nodes", MAX_NODES, msg("The graph has too many nodes."))
-    names: dict[str, str] = {}
-    nodes = [_node(item, index, names) for index, item in enumerate(listed)]
-    attributes = {node.name: _attributes(item) for node, item in zip(nodes, listed, strict=True)}
+        raise _no_nodes()
+    nodes = [one.node for one in listed]
+    said = {one.node.name: one.said for one in listed}
     held = {one.name: Held(one.shape, one.dtype, one.bytes, one.location, meant=one.meant) for one in variables}
     for node in nodes:
         if node.op == "Const" and node.name not in held:
-            held[node.name] = _inline(attributes[node.name])
+            held[node.name] = said[node.name].constant
     graph = Graph(
         nodes=nodes,
         held=held,
-        settings=lambda node: _settings(attributes[node.name]),
-        shapes=lambda node: _shapes(node, attributes[node.name]),
+        settings=lambda node: said[node.name].settings,
+        shapes=lambda node: said[node.name].shapes(node.op),
         limits=limits,
     )
-    return describe_graph(graph)
+    described = describe_graph(graph)
+    return described._replace(layers=with_cells(described.layers))
+
+
+class Said(NamedTuple):
+    """What the attributes of a node come to.
+
+    Attributes:
+        settings: For its layer's configuration.
+        recorded: Output shapes as they were recorded; `told` where the attribute is there.
+        told: Whether there are recorded shapes, even where one of them is not known.
+        own: The shape that an input has been given.
+        constant: The tensor that a constant has.
+    """
+
+    settings: dict[str, Any]
+    recorded: tuple[Shape, ...] | None
+    told: bool
+    own: Shape | None
+    constant: Held
+
+    def shapes(self, op: str) -> tuple[Shape, ...] | None:
+        """The output shapes of a node of this operation."""
+        if self.told or op not in INPUTS or self.own is None:
+            return self.recorded
+        return (self.own,)
+
+
+class Listed(NamedTuple):
+    """One node, and what its attributes come to: nodes that are written alike share that."""
+
+    node: Node
+    said: Said
+
+
+class Nodes:
+    """Makes nodes of the items of a topology's list, one by one, so that the list is never there as a whole."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._said: dict[bytes, Said] = {}
+        self._count = 0
+
+    def take(self, key: str | None, item: Any) -> Listed:
+        """One node of the list. MalformedFile if it is none, or if there is no list."""
+        if key is not None:
+            raise _no_nodes()
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise LimitExceeded("graph_nodes", MAX_NODES, msg("The graph has too many nodes."))
+        node = _node(item, self._count - 1, self._names)
+        attributes = _attributes(item)
+        as_written = written(attributes)
+        said = self._said.get(as_written)
+        if said is None:
+            said = _said(attributes)
+            if as_written:
+                self._said[as_written] = said
+        return Listed(node, said)
+
+
+def _no_nodes() -> MalformedFile:
+    return MalformedFile(msg("The graph has no list of nodes."), pointer="/modelTopology/node")
+
+
+def _said(attributes: Mapping[str, Any]) -> Said:
+    recorded = _recorded(attributes)
+    value = attributes.get("shape")
+    own = _shape(value.get("shape")) if isinstance(value, dict) else None
+    return Said(_settings(attributes), recorded or None, recorded is not None, own, _inline(attributes))
 
 
 def _node(item: Any, index: int, names: dict[str, str]) -> Node:
@@ -152,19 +220,18 @@ def _shape(item: Any) -> Shape | None:
     return tuple(size if size is not None and size >= 0 else None for size in sizes)
 
 
-def _shapes(node: Node, attributes: Mapping[str, Any]) -> tuple[Shape, ...] | None:
+def _recorded(attributes: Mapping[str, Any]) -> tuple[Shape, ...] | None:
+    """The recorded output shapes, empty where one of them is not known; None where there are none."""
     listed = attributes.get("_output_shapes")
     shapes = (
         listed.get("list", {}).get("shape")
         if isinstance(listed, dict) and isinstance(listed.get("list"), dict)
         else None
     )
-    if isinstance(shapes, list):
-        found = [_shape(one) for one in shapes]
-        return tuple(one for one in found if one is not None) if found and None not in found else None
-    value = attributes.get("shape")
-    shape = _shape(value.get("shape")) if node.op in INPUTS and isinstance(value, dict) else None
-    return (shape,) if shape is not None else None
+    if not isinstance(shapes, list):
+        return None
+    found = [_shape(one) for one in shapes]
+    return tuple(one for one in found if one is not None) if None not in found else ()
 
 
 def _inline(attributes: Mapping[str, Any]) -> Held:

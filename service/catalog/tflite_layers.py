@@ -193,7 +193,8 @@ class Layers:
         for at, tensor in held:
             operand = operand_of(name, at, tensor)
             found.append(self._weights.weight(tensor, operand, path))
-            found.extend(self._scales(graph, tensor, operand, path))
+            if tensor.quantization is not None:
+                found.extend(self._scales(graph, tensor, operand, path))
         return tuple(found)
 
     def _scales(self, graph: _Graph, tensor: Tensor, operand: Operand, path: str) -> Iterator[Weight]:
@@ -232,19 +233,22 @@ class Layers:
         config["version"] = version
         tensors = graph.subgraph.tensors
         kept = {
-            operand_of(name, at, one).name: {"shape": list(one.shape), "dtype": dtype_of(one)}
-            for at, one in ((at, tensors[index]) for at, index, tensor in constants if tensor is None)
-            if one.is_variable
-        }
+            operand_of(name, at, tensors[index]).name: {
+                "shape": list(tensors[index].shape), "dtype": dtype_of(tensors[index]),
+            }
+            for at, index, tensor in constants
+            if tensor is None and tensors[index].is_variable
+        }  # fmt: skip
         if kept:
             config["variables"] = kept
         named = {
             "input" if tensor is None else operand_of(name, at, tensor).name: (tensor or tensors[index]).quantization
             for at, index, tensor in constants
+            if tensor is None or tensor.quantization is not None
         }
         if operator.outputs:
             named["output"] = tensors[operator.outputs[0]].quantization
-        return {**config, **_quantized(named)}
+        return {**config, **_quantized(named)} if any(named.values()) else config
 
     def _kind(self, name: str, flowing: int, weights: tuple[Weight, ...]) -> str:
         if name == "GATHER" and any(weight.role == "embedding" for weight in weights):
@@ -289,6 +293,9 @@ def folded_note(count: int) -> Message:
 def _normalisations(outputs: list[Tensor], held: list[Tensor]) -> Iterator[str]:
     """Names of normalisations among those that the converter joined in a tensor's name."""
     for tensor in (*held, *outputs):
+        name = tensor.name.lower()
+        if "norm" not in name and "bn" not in name:
+            continue  # as nearly all
         for part in tensor.name.split(";", _HEADING)[:_HEADING]:
             if _NORMALISATION.search(part):
                 yield part[:_MAX_NAME]

@@ -40,6 +40,12 @@ _HEX = re.compile(r"(?:800[2-5]|63|28)(?:[0-9a-fA-F]{2}){10,}\Z")
 _OLD_PICKLE = re.compile(rb"\(*(?:c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|i[A-Za-z_][\w.]*\n)")
 
 
+def dangers_alone(trace: Trace, source: Source, limits: Limits, member: str | None) -> list[Danger]:
+    """As `dangers_of`, for a pickle that should be alone in `source`: with those of what follows it."""
+    found = dangers_of(trace, source, limits, member)
+    return found if trace.broken is not None else [*found, *trailing(source, trace.end, limits, member)]
+
+
 def dangers_of(trace: Trace, source: Source, limits: Limits, member: str | None) -> list[Danger]:
     """Everything in one pickle of `source` that could run code when loaded, worst kinds first as they occur."""
     return [*_of_trace(trace, member), *_nested(trace, source, limits, member, NESTED_DEPTH)]

@@ -24,6 +24,9 @@ BITS: dict[str, int] = {
 }  # fmt: skip
 """Bits that one element of a tensor takes in a storage."""
 
+_COUNTING_BYTES = frozenset({"bytes", "quint4x2", "quint2x4"})
+"""Types whose storages count bytes and not elements, of which one holds several."""
+
 ALIASES: dict[str, str] = {
     "float": "float32", "double": "float64", "half": "float16", "long": "int64", "int": "int32", "short": "int16",
     "cfloat": "complex64", "cdouble": "complex128", "chalf": "complex32",
@@ -59,9 +62,19 @@ def stored_bytes(dtype: str | None, count: int | None) -> int | None:
     return None if bits is None or count is None else (bits * count + 7) // 8
 
 
+def storage_bytes(dtype: str | None, count: int | None) -> int | None:
+    """Bytes of a storage that says it has `count` elements; one that packs several into a byte counts the bytes."""
+    return count if dtype in _COUNTING_BYTES else stored_bytes(dtype, count)
+
+
 def is_gradient_type(dtype: str | None) -> bool:
     """Whether autograd can give a tensor of this type a gradient: floating point and complex ones only."""
     return dtype is None or dtype.startswith(("float", "bfloat", "complex"))
+
+
+def is_quantised(dtype: str | None) -> bool:
+    """Whether a tensor of this type is quantised by PyTorch, with scales and zero points beside it."""
+    return dtype is not None and dtype.startswith(("qint", "quint"))
 
 
 def from_torch_name(name: str) -> str | None:

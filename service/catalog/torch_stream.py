@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.catalog.torch_dtypes import stored_bytes
+from service.catalog.torch_dtypes import storage_bytes
 from service.catalog.torch_storage import Storage, persistent
 from service.catalog.torch_weights import Place
 from service.config import Limits
@@ -97,10 +97,10 @@ def places(source: Source, stream: Stream) -> dict[str, Place]:
     offset = stream.traces[_KEYS].end
     for key in stream.traces[_KEYS].value:
         storage = stream.storages.get(str(key)) if isinstance(key, (str, int)) else None
-        if storage is None or stored_bytes(storage.dtype, 1) is None:
+        if storage is None or storage_bytes(storage.dtype, 1) is None:
             raise MalformedFile(msg("A storage follows that no tensor names."), offset=offset)
         count = int.from_bytes(source.read_at(offset, 8), "little", signed=True)
-        length = stored_bytes(storage.dtype, count) if count >= 0 else None
+        length = storage_bytes(storage.dtype, count) if count >= 0 else None
         if length is None:
             raise MalformedFile(msg("A storage's element count is negative."), offset=offset)
         if offset + 8 + length > source.size:

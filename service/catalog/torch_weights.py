@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from service.catalog.named_arrays import Stored
 from service.catalog.named_weights import Ledger, group_of
-from service.catalog.torch_dtypes import stored_bytes
+from service.catalog.torch_dtypes import storage_bytes, stored_bytes
 from service.catalog.torch_storage import Storage
 from service.catalog.torch_tensors import Tensor
 from service.config import Limits
@@ -154,16 +154,17 @@ class Weigher:
         if storage.key not in self._checked:
             self._checked.add(storage.key)
             self._check_storage(storage, place, key)
-        unit = stored_bytes(tensor.dtype, 1) if storage.dtype == "bytes" else 1
-        if storage.count is None or tensor.extent is None or unit is None or not tensor.extent:
+        if storage.count is None or not tensor.extent:
             return
-        if (tensor.offset + tensor.extent) * unit > storage.count:
+        there = storage_bytes(storage.dtype, storage.count)
+        needed = stored_bytes(tensor.dtype, tensor.offset + tensor.extent)
+        if there is not None and needed is not None and needed > there:
             self._danger(
                 "storage_overrun", "high", msg("The tensor reaches beyond the end of its storage."), key, place
             )
 
     def _check_storage(self, storage: Storage, place: Place | None, key: str) -> None:
-        declared = stored_bytes(storage.dtype, storage.count)
+        declared = storage_bytes(storage.dtype, storage.count)
         if place is None:
             self._danger("storage_missing", "medium", msg("The tensor's data is not in the file."), key, None)
         elif declared is not None and place.length is not None and declared != place.length:

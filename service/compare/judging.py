@@ -19,6 +19,7 @@ from service.comparisons import Difference, Problem
 from service.errors import InputError
 from service.language import Message, msg
 from service.values.base import ValuesUnavailable
+from service.values.blocks import is_blocks
 from service.values.differ import Differing
 from service.values.pair import PairOfValues
 
@@ -117,7 +118,7 @@ def _compare(values: PairOfValues, slots: SlotPair, tally: _Tally) -> Difference
             found.add(left, right)
             if not (is_constant(left) and is_constant(right)):
                 tally.telling.add(id(slots))
-        return _rounded(found.result(), values, slots, tally)
+        return _quantised(_rounded(found.result(), values, slots, tally), slots)
     except ValuesUnavailable as error:
         return _unknown(error.reason)
     except InputError as error:
@@ -133,6 +134,19 @@ def _rounded(found: Difference, values: PairOfValues, slots: SlotPair, tally: _T
         return found
     tally.notes[id(slots)] = msg("Equal up to the rounding of {dtype}.", dtype=str(*kinds))
     return msgspec.structs.replace(found, verdict="close")
+
+
+def _quantised(found: Difference, slots: SlotPair) -> Difference:
+    """Unknown where the numbers of one side's blocks differ from the other's: how far is told, not for what reason."""
+    dtypes = {slot.view.weight.dtype: is_blocks(slot.view.weight.dtype) for slot in (*slots.left, *slots.right)}
+    if found.verdict != "different" or set(dtypes.values()) != {True, False}:
+        return found
+    reason = msg(
+        "One side is quantised in blocks ({dtypes}), whose numbers are held against those of the other: how far they"
+        " are apart is told, but not whether that is the quantisation's doing alone.",
+        dtypes=tuple(sorted(dtype or "" for dtype, packed in dtypes.items() if packed)),
+    )  # fmt: skip
+    return msgspec.structs.replace(found, verdict="unknown", reason=reason)
 
 
 def _unknown(reason: Message) -> Difference:

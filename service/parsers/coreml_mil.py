@@ -1,85 +1,33 @@
-"""Core ML's programs (MIL): functions, blocks, operations and values as the protobuf has them; knows no operation.
+"""Core ML's programs (MIL): functions, blocks and operations as the protobuf has them; knows no operation by name.
 
-Arrays are not read: a value says where its bytes lie, in this file or in one of blob storage. `literal` reads the small
-ones that are settings.
+A program has very many operations that are written alike: they are read where they lie.
 
 Source: mlmodel/format/MIL.proto of coremltools 9.0.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from service.config import Limits
-from service.errors import InputError, LimitExceeded
-from service.language import msg
-from service.parsers.protobuf import (
-    BYTES,
-    FIXED32,
-    FIXED64,
-    VARINT,
-    Field,
-    fields,
-    message,
-    only_child,
-    packed,
-    pair,
-    signed,
-    text_of,
-)
-from service.parsers.protobuf_message import payload
-from service.source import BytesSource, Meter, Source
+from service.parsers.coreml_values import At, Kept, Type, Value, met, type_of, value, written_value
+from service.parsers.protobuf import BYTES, Field, message, read_number, text_of
+from service.parsers.protobuf_spans import Spans, inner, no_payload, only_child, pair, read_text, spans
+from service.source import Source
 
-DTYPES = {
-    1: "bool", 2: "string", 10: "float16", 11: "float32", 12: "float64", 13: "bfloat16", 21: "int8", 22: "int16",
-    23: "int32", 24: "int64", 25: "int4", 31: "uint8", 32: "uint16", 33: "uint32", 34: "uint64", 35: "uint4",
-    36: "uint2", 37: "uint1", 38: "uint6", 39: "uint3", 40: "float8_e4m3fn", 41: "float8_e5m2",
-}  # fmt: skip
-
-_MAX_DEPTH = 32
 _MAX_TEXT = 4096
-_MAX_AXES = 256
-_SHORT = 256
-"""Longest type, in bytes, that is remembered."""
-_FORMATS = {"float16": "e", "int8": "b", "int16": "h", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"}
-"""Element types that an immediate value keeps as bytes."""
-_FLOATS, _INTS, _BOOLS, _STRINGS, _LONGS, _DOUBLES, _RAW = range(1, 8)
+_KIND, _INPUT, _OUTPUT, _BLOCK, _ATTRIBUTE = 0x0A, 0x12, 0x1A, 0x22, 0x2A
+"""Tags of an operation's fields."""
+_NAME, _WHAT = 0x0A, 0x12
+"""Tags of what is named."""
+_PLAIN = 127
+"""Longest payload whose length is one byte."""
 _NAMES = bytes((1 << 3 | BYTES, 1 << 3 | BYTES))
 """An argument that is one binding to one name."""
-_TEXTS = bytes((_STRINGS << 3 | BYTES, 1 << 3 | BYTES))
-"""A tensor that is one text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
-    """Element type and sizes of a value; None where it is no tensor or not fixed."""
-
-    dtype: str | None = None
-    shape: tuple[int | None, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A constant: its type, and where it is.
-
-    Attributes:
-        tensor: The field of an immediate tensor.
-        file: Name of the file of blob storage, else None.
-        offset: Of the array's metadata in that file.
-    """
-
-    type: Type
-    tensor: Field | None = None
-    file: str | None = None
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation. An operand is a name or a constant written in its place."""
 
     type: str
@@ -104,9 +52,20 @@ def functions(source: Source, program: Field) -> Iterator[Function]:
     """The functions of a program, in their order."""
     for one in message(source, program):
         if one.number == 2:
-            name, value = _entry(source, one)
+            name, value = _map_entry(source, one)
             if value is not None:
                 yield _function(source, name, value)
+
+
+def _map_entry(source: Source, field: Field) -> tuple[str, Field | None]:
+    """Key and value of one entry of a map that has few."""
+    key, found = "", None
+    for one in message(source, field):
+        if one.number == 1:
+            key = text_of(source, one, _MAX_TEXT)
+        elif one.number == 2 and one.wire == BYTES:
+            found = one
+    return key, found
 
 
 def _function(source: Source, name: str, field: Field) -> Function:
@@ -119,7 +78,7 @@ def _function(source: Source, name: str, field: Field) -> Function:
         elif one.number == 2:
             opset = text_of(source, one, _MAX_TEXT)
         elif one.number == 3:
-            key, value = _entry(source, one)
+            key, value = _map_entry(source, one)
             blocks[key] = value
     block = blocks.get(opset) or next(iter(blocks.values()), None)
     return Function(name, opset, inputs, block)
@@ -144,54 +103,104 @@ def block(source: Source, field: Field) -> Block:
     return Block(inputs, outputs)
 
 
-def operations(source: Source, field: Field) -> Iterator[Operation]:
+def operations(source: Kept, field: Field) -> Iterator[Operation]:
     """The operations of a block, in their order."""
+    texts: dict[bytes, str] = {}
     for one in message(source, field):
         if one.number == 3:
-            yield _operation(source, one)
+            yield _constant(source, one, texts) or _operation(source, one, texts)
 
 
-def _operation(source: Source, field: Field) -> Operation:
-    found = Operation("", {}, [], {}, [], field.offset)
+def _operation(source: Kept, field: Field, texts: dict[bytes, str]) -> Operation:
+    """`texts` are those that were met in short: names are written where they are made and where they are used."""
+    held = spans(source, field)
     kind = ""
-    for one in message(source, field):
-        which = one.number
-        if which == 1:
-            kind = text_of(source, one, _MAX_TEXT)
-        elif which == 2:
-            key, argument = _entry(source, one)
-            found.inputs[key] = _bindings(source, argument) if argument is not None else []
-        elif which == 3:
-            found.outputs.append(_named_type(source, one))
-        elif which == 4:
-            found.blocks.append(one)
-        elif which == 5:
-            key, at = _entry(source, one)
+    inputs: dict[str, list[str | Value]] = {}
+    outputs: list[tuple[str, Type]] = []
+    attributes: dict[str, Value] = {}
+    blocks: list[Field] = []
+    for tag, begin, end in held.fields:
+        if tag == _KIND:
+            kind = read_text(source, held, begin, end, _MAX_TEXT)
+        elif tag == _INPUT:
+            key, at = _entry(source, held, begin, end, texts)
+            inputs[key] = _bindings(source, at, texts) if at is not None else []
+        elif tag == _OUTPUT:
+            outputs.append(_output(source, held, begin, end, texts))
+        elif tag == _BLOCK:
+            blocks.append(_field(held, begin, end))
+        elif tag == _ATTRIBUTE:
+            key, at = _entry(source, held, begin, end, texts)
             if at is not None and (key != "name" or kind != "const"):
-                found.attributes[key] = value(source, at)
-    return Operation(kind, found.inputs, found.outputs, found.attributes, found.blocks, field.offset)
+                attributes[key] = written_value(at, texts) or value(source, _field(*at))
+        elif tag < _ATTRIBUTE:
+            raise no_payload(held, tag, end)
+    return tuple.__new__(Operation, (kind, inputs, outputs, attributes, blocks, field.offset))
 
 
-def _entry(source: Source, field: Field) -> tuple[str, Field | None]:
+def _constant(source: Kept, field: Field, texts: dict[bytes, str]) -> Operation | None:
+    """A constant in a file, as two of three operations are, where it is written as usual; None for any other."""
+    data, base = source.window(field.offset)
+    at, stop = field.offset - base, field.offset - base + field.length
+    if stop > len(data) or not data.startswith(_CONSTANT, at):
+        return None
+    output = at + len(_CONSTANT)
+    attribute = output + 1 + data[output]
+    known = pair(data, output + 1, attribute) if data[output] <= _PLAIN else None
+    for _ in range(2):
+        if known is None or attribute + 2 > stop or data[attribute] != _ATTRIBUTE:
+            return None
+        begin, size = attribute + 2, data[attribute + 1]
+        if size > _PLAIN:
+            size, begin = read_number(data, attribute + 1)
+        attribute = begin + size
+        if attribute == stop:
+            held = pair(data, begin, stop)
+            if held is None or held[0] != b"val":
+                return None
+            found = written_value((Spans(data, base, []), held[1], stop), texts)
+            outputs = [(met(known[0], texts), _UNTOLD)]
+            made: tuple[Any, ...] = ("const", _NOTHING, outputs, {"val": found}, [], field.offset)
+            return tuple.__new__(Operation, made) if found is not None else None
+        if not data.startswith(_CALLED, begin):
+            return None
+    return None
+
+
+_CONSTANT, _CALLED = b"\x0a\x05const\x1a", b"\x0a\x04name\x12"
+_NOTHING: dict[str, list[str | Value]] = {}
+_UNTOLD = Type()
+"""What a constant gives has the type of its value, so that it is read once."""
+
+
+def _field(held: Spans, begin: int, end: int) -> Field:
+    return tuple.__new__(Field, (_BLOCK >> 3, BYTES, 0, held.base + begin, end - begin))
+
+
+def _entry(source: Kept, held: Spans, begin: int, end: int, texts: dict[bytes, str]) -> tuple[str, At | None]:
     """Key and value of one entry of a map."""
-    known = pair(source, field)
+    known = pair(held.data, begin, end)
     if known is not None:
-        return known
-    key, found = "", None
-    for one in message(source, field):
-        if one.number == 1:
-            key = text_of(source, one, _MAX_TEXT)
-        elif one.number == 2 and one.wire == BYTES:
-            found = one
-    return key, found
+        key = texts.get(known[0])
+        return met(known[0], texts) if key is None else key, (held, known[1], end)
+    part = inner(source, held, begin, end)
+    name, found = "", None
+    for tag, first, last in part.fields:
+        if tag == _NAME:
+            name = read_text(source, part, first, last, _MAX_TEXT)
+        elif tag == _WHAT:
+            found = (part, first, last)
+    return name, found
 
 
-def _bindings(source: Source, argument: Field) -> list[str | Value]:
+def _bindings(source: Kept, at: At, texts: dict[bytes, str]) -> list[str | Value]:
+    held, begin, end = at
+    first = only_child(held.data, begin, end, _NAMES)
+    if first is not None:
+        written = held.data[first:end]
+        return [texts.get(written) or met(written, texts)]
     found: list[str | Value] = []
-    name = only_child(source, argument, _NAMES)
-    if name is not None:
-        return [text_of(source, name, _MAX_TEXT)]
-    for one in message(source, argument):
+    for one in message(source, _field(*at)):
         found.extend(
             text_of(source, bound, _MAX_TEXT) if bound.number == 1 else value(source, bound)
             for bound in message(source, one)
@@ -199,134 +208,20 @@ def _bindings(source: Source, argument: Field) -> list[str | Value]:
     return found
 
 
+def _output(source: Kept, held: Spans, begin: int, end: int, texts: dict[bytes, str]) -> tuple[str, Type]:
+    """A name with its type; where it is written as usual, at once."""
+    known = pair(held.data, begin, end)
+    if known is None:
+        return _named_type(source, _field(held, begin, end))
+    name = texts.get(known[0])
+    return met(known[0], texts) if name is None else name, type_of(source, _field(held, known[1], end))
+
+
 def _named_type(source: Source, field: Field) -> tuple[str, Type]:
-    known = pair(source, field)
-    if known is not None:
-        return known[0], _type(source, known[1])
     name, kind = "", Type()
     for one in message(source, field):
         if one.number == 1:
             name = text_of(source, one, _MAX_TEXT)
         elif one.number == 2:
-            kind = _type(source, one)
+            kind = type_of(source, one)
     return name, kind
-
-
-def _type(source: Source, field: Field) -> Type:
-    """The type in `field`: a program has many values of few types, so each is read once."""
-    if field.wire == BYTES and field.length <= _SHORT:
-        try:
-            return _known_type(source.read_at(field.offset, field.length))
-        except InputError:
-            pass  # read again where it lies, so that the error has its place
-    return _read_type(source, field)
-
-
-@lru_cache(maxsize=4096)
-def _known_type(data: bytes) -> Type:
-    return _read_type(BytesSource(data, Meter(Limits())), Field(0, BYTES, 0, 0, len(data)))
-
-
-def _read_type(source: Source, field: Field, depth: int = 0) -> Type:
-    """A tensor's type; of a state that of what it holds; of lists and the like nothing."""
-    if depth > _MAX_DEPTH:
-        raise LimitExceeded("depth", _MAX_DEPTH, msg("A type is nested too deeply."), offset=field.offset)
-    for one in message(source, field):
-        if one.number == 1:
-            return _tensor_type(source, one)
-        if one.number == 5:
-            inner = payload({held.number: [held] for held in message(source, one)}, 1)
-            return Type() if inner is None else _read_type(source, inner, depth + 1)
-    return Type()
-
-
-def _tensor_type(source: Source, field: Field) -> Type:
-    dtype, rank = 0, 0
-    sizes: list[int | None] = []
-    for one in message(source, field):
-        if one.number == 1:
-            dtype = one.value
-        elif one.number == 2:
-            rank = one.value
-        elif one.number == 3 and len(sizes) < _MAX_AXES:
-            sizes.append(_dimension(source, one))
-    return Type(DTYPES.get(dtype), tuple(sizes) if signed(rank) >= len(sizes) else None)
-
-
-def _dimension(source: Source, field: Field) -> int | None:
-    for one in message(source, field):
-        if one.number == 1:
-            return next((size.value for size in message(source, one) if size.number == 1), 0)
-    return None
-
-
-def value(source: Source, field: Field) -> Value:
-    """A constant's type and place."""
-    kind, tensor, file, offset = Type(), None, None, 0
-    for one in message(source, field):
-        if one.number == 2:
-            kind = _type(source, one)
-        elif one.number == 3:
-            tensor = next((held for held in message(source, one) if held.number == 1 and held.wire == BYTES), None)
-        elif one.number == 5:
-            file = ""
-            for held in message(source, one):
-                if held.number == 1:
-                    file = text_of(source, held, _MAX_TEXT)
-                elif held.number == 2:
-                    offset = held.value
-    return Value(kind, tensor, file, offset)
-
-
-def place(source: Source, one: Value) -> Field | None:
-    """Where the elements of an immediate tensor lie in one piece, little-endian; None where they do not."""
-    if one.tensor is None:
-        return None
-    kept = next(message(source, one.tensor), None)
-    if kept is None or kept.wire != BYTES:
-        return None
-    if kept.number == _RAW:
-        found = [held for held in message(source, kept) if held.number == 1]
-    elif kept.number in (_FLOATS, _DOUBLES):
-        found = list(message(source, kept))
-    else:
-        return None
-    return found[0] if len(found) == 1 and found[0].wire == BYTES else None
-
-
-def literal(source: Source, one: Value, limit: int) -> Any:
-    """The value itself: a number, a text, or a list of them; None for one of more than `limit` elements."""
-    if one.tensor is None:
-        return None
-    single = only_child(source, one.tensor, _TEXTS) if one.type.shape == () else None
-    if single is not None:
-        return text_of(source, single, _MAX_TEXT)
-    kept = next(message(source, one.tensor), None)
-    if kept is None or kept.wire != BYTES or kept.length > 16 * limit + _MAX_TEXT:
-        return None
-    found = list(_elements(source, kept, one.type.dtype, limit))
-    if len(found) > limit:
-        return None
-    scalar = one.type.shape == () and len(found) == 1
-    return found[0] if scalar else found
-
-
-def _elements(source: Source, kept: Field, dtype: str | None, limit: int) -> Iterator[Any]:
-    for one in fields(source, kept.offset, kept.length):
-        if kept.number == _STRINGS:
-            yield text_of(source, one, _MAX_TEXT)
-        elif kept.number in (_INTS, _BOOLS, _LONGS):
-            values = packed(source, one, 16 * limit + _MAX_TEXT)
-            yield from map(bool if kept.number == _BOOLS else signed, values)
-        elif one.wire == BYTES:
-            yield from _fixed(source, one, kept.number, dtype)
-        elif one.wire in (FIXED32, FIXED64, VARINT):
-            code = {FIXED32: "<f", FIXED64: "<d"}.get(one.wire)
-            yield struct.unpack(code, one.value.to_bytes(one.length, "little"))[0] if code else one.value
-
-
-def _fixed(source: Source, one: Field, kept: int, dtype: str | None) -> Iterator[Any]:
-    code = {_FLOATS: "f", _DOUBLES: "d"}.get(kept) or _FORMATS.get(dtype or "")
-    if code is not None:
-        size = struct.calcsize(code)
-        yield from struct.unpack(f"<{one.length // size}{code}", source.read_at(one.offset, one.length // size * size))

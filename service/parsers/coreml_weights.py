@@ -7,9 +7,9 @@ Source: mlmodel/format/NeuralNetwork.proto of coremltools (WeightParams, Quantiz
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from service.parsers.protobuf import BYTES, FIXED32, Field, message
+from service.parsers.protobuf import BYTES, FIXED32, Blocks, Field, Memory, message, read_number
 from service.parsers.protobuf_message import Held, grouped, number, payload
 from service.source import Source
 
@@ -19,13 +19,12 @@ _MAX_FIELDS = 1 << 20
 """Floats need not be packed: then each is a field of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class WeightParams:
+class WeightParams(NamedTuple):
     """One array as stored.
 
     Attributes:
         dtype: `float32`, `float16`, `int8`, or `uint8` for quantised values of `bits` bits.
-        count: Elements that are stored; of packed bits None, as the last byte may be only partly used.
+        values: Elements that are stored; of packed bits None, as the last byte may be only partly used.
         bytes: Of the values.
         offset: Of the values in the file; None where they do not lie in one piece.
         bits: Per quantised value, 0 if not quantised.
@@ -36,7 +35,7 @@ class WeightParams:
     """
 
     dtype: str
-    count: int | None
+    values: int | None
     bytes: int
     offset: int | None
     bits: int = 0
@@ -49,6 +48,9 @@ class WeightParams:
 
 def weight_params(source: Source, field: Field) -> WeightParams | None:
     """The array in `field`; None if it is empty."""
+    plain = _plain(source, field) if isinstance(source, Blocks | Memory) else None
+    if plain is not None:
+        return plain
     held = grouped(message(source, field), _MAX_FIELDS)
     updatable = bool(number(held, _UPDATABLE))
     quantized, raw = payload(held, _QUANTIZATION), payload(held, _RAW)
@@ -64,6 +66,24 @@ def weight_params(source: Source, field: Field) -> WeightParams | None:
     return None
 
 
+def _plain(source: Blocks | Memory, field: Field) -> WeightParams | None:
+    """An array that is nothing but floats or half floats in one piece; None for any other."""
+    data, base = source.window(field.offset)
+    at, stop = field.offset - base, field.offset - base + field.length
+    if field.length < _LEAST or at + _LEAST > len(data) or data[at] not in _PLAIN:
+        return None
+    size, begin = read_number(data, at + 1, base)
+    if not size or begin + size != stop or base + stop > source.size:
+        return None
+    dtype, width = _PLAIN[data[at]]
+    return WeightParams(dtype, size // width, size, base + begin)
+
+
+_LEAST = 12
+"""Longest tag and number before the values."""
+_PLAIN = {_FLOATS << 3 | BYTES: ("float32", 4), _HALVES << 3 | BYTES: ("float16", 2)}
+
+
 def _quantized(source: Source, raw: Field, quantized: Field, updatable: bool) -> WeightParams:
     held = grouped(message(source, quantized), _MAX_FIELDS)
     bits = number(held, 1) or 8
@@ -73,7 +93,7 @@ def _quantized(source: Source, raw: Field, quantized: Field, updatable: bool) ->
     biases, biases_at = _values(inner, 2)
     values, values_at = _values(grouped(message(source, table), _MAX_FIELDS), 1) if table is not None else (0, None)
     return WeightParams(
-        dtype="uint8", count=raw.length if bits == 8 else None, bytes=raw.length, offset=raw.offset, bits=bits,
+        dtype="uint8", values=raw.length if bits == 8 else None, bytes=raw.length, offset=raw.offset, bits=bits,
         scales=scales // 4, biases=biases // 4, table=values // 4, extras=(scales_at, biases_at, values_at),
         updatable=updatable,
     )  # fmt: skip

@@ -163,7 +163,7 @@ def _base(flat: Flatbuffer, magic: bytes, at: int) -> int | None:
 
 def _segments(flat: Flatbuffer, position: int, base: int | None) -> list[Span]:
     found = [Span((base or 0) + offset, size) for offset, size in flat.records(position, _SEGMENT, _MAX_LIST)]
-    if found and base is None:
+    if base is None and any(one.length for one in found):  # a program whose data is all elsewhere has an empty one
         raise MalformedFile(msg("The file has segments, but no header that says where they are."), offset=8)
     return found
 

@@ -9,7 +9,8 @@ is bounded by the bytes that are there. Large byte vectors are never read, only 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from service.errors import LimitExceeded, MalformedFile, TruncatedFile
@@ -23,6 +24,8 @@ _MOST_PAGES = 64
 """Pages read at once where neighbouring ones were wanted before: 64 KiB."""
 _U16, _U32, _I32 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<i")
 _SCALARS = {code: struct.Struct(f"<{code}") for code in "?bBhHiIqQfd"}
+_FEW = {code: [struct.Struct(f"<{count}{code}") for count in range(9)] for code in _SCALARS}
+"""How vectors of few numbers lie."""
 _MAX_STRING = 4 * MAX_TEXT
 _SLACK = 1 << 16
 _RECORD = 12
@@ -57,12 +60,14 @@ class Fields:
 class _Plan(NamedTuple):
     """How the fields of tables with one vtable are read at once.
 
-    Each of `places` is (index among the fields, offset within the table of what is an offset itself, else 0).
+    `pick` puts the numbers that were unpacked, followed by the `defaults`, into the order of the fields; `leads` are
+    (index among the fields, offset within the table) of those that are offsets themselves.
     """
 
     unpack: struct.Struct
-    template: list[Any]
-    places: tuple[tuple[int, int], ...]
+    defaults: tuple[Any, ...]
+    pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    leads: tuple[tuple[int, int], ...]
 
 
 class Flatbuffer:
@@ -73,7 +78,9 @@ class Flatbuffer:
         self.size = source.size
         self._pages: dict[int, bytes] = {}
         self._vtables: dict[int, tuple[int, tuple[int, ...]]] = {}
-        self._shared: dict[tuple[int, str], Any] = {}
+        self._texts: dict[int, str] = {}
+        self._vectors: dict[str, dict[int, tuple[Any, ...]]] = {code: {} for code in _SCALARS}
+        self._equal: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._plans: dict[Fields, dict[int, _Plan]] = {}
         self._left = 3 * source.size + _SLACK
         self._run = 1
@@ -112,13 +119,13 @@ class Flatbuffer:
             values = plan.unpack.unpack(self.read(position, size))
         if self._left < 0:
             self.spend(0)
-        found = plan.template.copy()
-        for (index, base), value in zip(plan.places, values, strict=True):
-            if base:
-                value += position + base  # noqa: PLW2901 - an offset becomes the position it leads to
-                if value < position + base + 4 or value + 4 > self.size:
-                    raise _outside(position + base)
-            found[index] = value
+        found = list(plan.pick(values + plan.defaults))
+        for index, base in plan.leads:
+            base += position  # noqa: PLW2901 - where the offset stands
+            target = found[index] + base
+            if target < base + 4 or target + 4 > self.size:
+                raise _outside(base)
+            found[index] = target
         return found
 
     def records(self, position: int, fields: Fields, most: int) -> Iterator[list[Any]]:
@@ -148,8 +155,10 @@ class Flatbuffer:
                 raise MalformedFile(msg("A field lies outside its table."), offset=table)
             layout += f"{offset - reached}x{code}"
             reached = offset + struct.calcsize(f"<{code}")
-        places = tuple((index, offset if leads else 0) for offset, index, _, leads in present)
-        return _Plan(struct.Struct(layout), list(fields.defaults), places)
+        order = {index: place for place, (_, index, _, _) in enumerate(present)}
+        picked = [order.get(index, len(present) + index) for index in range(len(fields.numbers))]
+        leads = tuple((index, offset) for offset, index, _, leads in present if leads)
+        return _Plan(struct.Struct(layout), tuple(fields.defaults), _picker(picked), leads)
 
     def _described(self, vtable: int, table: int) -> tuple[int, tuple[int, ...]]:
         found = self._vtables.get(vtable)
@@ -206,20 +215,28 @@ class Flatbuffer:
 
     def string(self, position: int) -> str:
         """The UTF-8 text at `position`, shortened where it is longer than any name."""
-        key = (position, "text")
-        found = self._shared.get(key)
+        found = self._texts.get(position)
         if found is None:
-            found = self._shared[key] = _decoded(self._values(position, 1, _MAX_STRING, cut=True)[0])
-        return str(found)
+            found = self._texts[position] = _decoded(self._values(position, 1, _MAX_STRING, cut=True)[0])
+        return found
 
     def numbers(self, position: int, code: str, most: int) -> tuple[Any, ...]:
-        """The numbers of the vector at `position`; LimitExceeded beyond `most`."""
-        key = (position, code)
-        found = self._shared.get(key)
+        """The numbers of the vector at `position`; LimitExceeded beyond `most`. Equal ones are one object."""
+        known = self._vectors[code]
+        found = known.get(position)
         if found is None:
             data, count = self._values(position, _SCALARS[code].size, most)
-            found = self._shared[key] = struct.unpack(f"<{count}{code}", data)
+            forms = _FEW[code]
+            found = forms[count].unpack(data) if count < len(forms) else struct.unpack(f"<{count}{code}", data)
+            found = known[position] = self._equal.setdefault(found, found)
         return found
+
+    def forget(self) -> None:
+        """Give up what was read of texts and vectors: it is in the hands of whoever asked."""
+        self._texts.clear()
+        self._equal.clear()
+        for known in self._vectors.values():
+            known.clear()
 
     def _values(self, position: int, width: int, most: int, *, cut: bool = False) -> tuple[bytes, int]:
         """(bytes, number) of the elements of a vector of at most `most`, or of the first of them."""
@@ -242,8 +259,10 @@ class Flatbuffer:
 
     def _vtable(self, position: int, table: int) -> tuple[int, tuple[int, ...]]:
         """(bytes of the table, offset of each field in it, 0 for one that is not there)."""
-        if position < 0 or position + 4 > self.size:
+        if position < 0:
             raise MalformedFile(msg("A table of the file's structure has no description."), offset=table)
+        if position + 4 > self.size:
+            raise _outside(table)
         length, size = self.unpack(_U16, position), self.unpack(_U16, position + 2)
         if length < 4 or length % 2 or size < 4 or position + length > self.size:
             raise MalformedFile(msg("A table of the file's structure has a broken description."), offset=position)
@@ -322,6 +341,14 @@ class Table:
             return None
         start, count = self.buffer.vector(self.buffer.follow(position), width)
         return Span(start, count * width)
+
+
+def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Those of several values, in this order; `itemgetter` gives a single one by itself."""
+    if len(places) == 1:
+        first = places[0]
+        return lambda values: (values[first],)
+    return itemgetter(*places)
 
 
 def identifier(head: bytes) -> bytes:

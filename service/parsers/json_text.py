@@ -7,7 +7,9 @@ occurs twice in one object (two readers would see two documents), integers of th
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, Literal, NoReturn
 
 from service.errors import LimitExceeded, MalformedFile, MalformedJson
@@ -16,9 +18,11 @@ from service.language import Message, mark, msg, verbatim
 MAX_VALUES = 5_000_000
 """Most values in one document: an empty list costs 56 bytes once parsed, so this bounds memory."""
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*"?', re.DOTALL)
-"""A string, whole or cut off: possessive, so that one that never ends is walked through once."""
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_STRUCTURE = bytes(set(range(256)) - set(b"[]{}:,"))
+_NO_BRACKETS = b":,"
+_STEPS = tuple(1 if byte in b"[{" else -1 for byte in range(256))
+_PIECE = 1 << 16
+"""Bytes that are taken apart at once: the pieces between quotation marks take several times their own room."""
 
 Constants = Literal["text", "refuse"]
 """What becomes of NaN and Infinity, which are not JSON but which Python writes: their name as text, or an error."""
@@ -57,20 +61,14 @@ def parse(
         MalformedJson: Not JSON, not UTF-8, or a doubled key; with the byte offset where known.
         LimitExceeded: More than `max_bytes`, deeper than `max_depth`, or too many values.
     """
-    _check_size(data, max_bytes, max_depth, member)
-    text = _decode(data, member)
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant(constants))
-    except json.JSONDecodeError as error:
-        offset = len(text[: error.pos].encode("utf-8"))
-        raise MalformedJson(
-            msg("Not valid JSON: {msg}.", msg=Message(error.msg)), member=member, offset=offset
-        ) from None
-    except RecursionError:
-        raise LimitExceeded("json_depth", max_depth, msg("The JSON is nested too deeply."), member=member) from None
-    except ValueError as error:
-        reason = error.reason if isinstance(error, _RefusedError) else str(error)
-        raise MalformedJson(msg("Not acceptable JSON: {error}.", error=reason), member=member) from None
+    members = check(data, max_bytes=max_bytes, max_depth=max_depth, member=member)
+    text = decoded(data, member)
+    hook = members_counted()
+    with told(text, max_depth, member):
+        found = json.loads(text, object_hook=hook, parse_constant=constant_hook(constants))
+        if hook(None) != members:
+            json.loads(text, object_pairs_hook=unique, parse_constant=constant_hook(constants))
+        return found
 
 
 def parse_object(
@@ -86,22 +84,35 @@ def parse_object(
 
 
 def nesting(data: bytes, stop: int) -> int:
-    """Depth of the brackets outside strings, counted up to `stop` + 1. Unbalanced brackets count as too deep.
+    """Depth of the brackets outside strings, told up to `stop` + 1."""
+    return _depth(structure(data), stop)
 
-    Each round removes the innermost pairs, so the number of rounds is the depth and no stack is needed.
+
+def structure(data: bytes) -> bytes:
+    """The brackets, colons and commas outside strings, in their order.
+
+    What lies between quotation marks is every other piece; quotation marks that are escaped are taken out before.
     """
-    brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
-    depth = 0
-    while brackets and depth <= stop:
-        inner = re.sub(rb"\[\]|\{\}", b"", brackets)
-        if len(inner) == len(brackets):
-            return stop + 1 if len(brackets) > stop else depth + len(brackets)
-        brackets = inner
-        depth += 1
-    return depth
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    found: list[bytes] = []
+    inside = 0
+    for at in range(0, len(data), _PIECE):
+        pieces = data[at : at + _PIECE].split(b'"')
+        found.append(b"".join(pieces[inside::2]).translate(None, _NO_STRUCTURE))
+        inside ^= (len(pieces) - 1) & 1
+    return b"".join(found)
 
 
-def _check_size(data: bytes, max_bytes: int, max_depth: int, member: str | None) -> None:
+def _depth(marks: bytes, stop: int) -> int:
+    brackets = marks.translate(None, _NO_BRACKETS)
+    return min(max(accumulate(map(_STEPS.__getitem__, brackets)), default=0), stop + 1)
+
+
+def check(
+    data: bytes, *, max_bytes: int, max_depth: int, max_values: int = MAX_VALUES, member: str | None = None
+) -> int:
+    """How many members the objects of a document have together; LimitExceeded where it is too large or too deep."""
     if len(data) > max_bytes:
         raise LimitExceeded(
             "json_bytes",
@@ -110,37 +121,81 @@ def _check_size(data: bytes, max_bytes: int, max_depth: int, member: str | None)
             value=len(data),
             member=member,
         )
-    values = data.count(b",") + data.count(b"[") + data.count(b"{")
-    if values > MAX_VALUES:
+    marks = structure(data)
+    members = marks.count(b":")
+    values = len(marks) - members - marks.count(b"]") - marks.count(b"}")
+    if values > max_values:
         raise LimitExceeded(
-            "json_values", MAX_VALUES, msg("The JSON holds too many values."), value=values, member=member
+            "json_values", max_values, msg("The JSON holds too many values."), value=values, member=member
         )
-    if nesting(data, max_depth) > max_depth:
+    if _depth(marks, max_depth) > max_depth:
         raise LimitExceeded(
             "json_depth",
             max_depth,
             msg("The JSON is nested deeper than {max_depth} levels.", max_depth=max_depth),
             member=member,
         )
+    return members
 
 
-def _decode(data: bytes, member: str | None) -> str:
+def members_counted() -> Callable[[Any], Any]:
+    """A hook for every object that is parsed; called with None it tells how many members they had together.
+
+    A document has as many colons outside its strings as its objects have members, unless one has a key twice.
+    """
+    members = 0
+
+    def hook(found: Any) -> Any:
+        nonlocal members
+        if found is None:
+            return members
+        members += len(found)
+        return found
+
+    return hook
+
+
+@contextmanager
+def told(text: str, max_depth: int, member: str | None) -> Iterator[None]:
+    """What Python's decoder raises as errors of ours, with their place in bytes."""
+    try:
+        yield
+    except json.JSONDecodeError as error:
+        offset = len(text[: error.pos].encode("utf-8"))
+        raise MalformedJson(
+            msg("Not valid JSON: {msg}.", msg=Message(error.msg)), member=member, offset=offset
+        ) from None
+    except RecursionError:
+        raise LimitExceeded("json_depth", max_depth, msg("The JSON is nested too deeply."), member=member) from None
+    except ValueError as error:
+        reason = error.reason if isinstance(error, _RefusedError) else str(error)
+        raise MalformedJson(msg("Not acceptable JSON: {error}.", error=reason), member=member) from None
+
+
+def decoded(data: bytes, member: str | None) -> str:
+    """The text of a document; MalformedJson if it is not UTF-8."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MalformedJson(msg("The JSON is not UTF-8."), member=member, offset=error.start) from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these members; ValueError where it has a key twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
-        doubled = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _RefusedError(msg("the key {key} occurs twice in one object", key=repr(doubled[:80])))
+        raise doubled(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return found
 
 
-def _constant(constants: Constants) -> Any:
+def doubled(key: str) -> ValueError:
+    """The error about a key that an object has twice."""
+    return _RefusedError(msg("the key {key} occurs twice in one object", key=repr(key[:80])))
+
+
+def constant_hook(constants: Constants) -> Any:
+    """What makes a value of a constant that is not JSON."""
     return str if constants == "text" else _refuse
 
 

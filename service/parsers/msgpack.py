@@ -7,7 +7,7 @@ MessagePack specification (msgpack/spec.md).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,6 +88,11 @@ class Cursor:
         found._block, found._start = self._block, self._start
         return found
 
+    def seen(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`, as far as they were read last; what comes next does not change."""
+        begin = offset - self._start
+        return self._block[begin : begin + length] if begin >= 0 else b""
+
     def take(self, length: int) -> bytes:
         """The next `length` bytes; TruncatedFile where they are not all there."""
         begin = self.at - self._start
@@ -111,7 +116,15 @@ class Cursor:
             MalformedFile: A byte that begins no value, a string that is no UTF-8.
             TruncatedFile: The header itself is cut off.
         """
-        at = self.at
+        at, block, begin = self.at, self._block, self.at - self._start
+        if begin >= 0 and begin + _WORST <= len(block) and at + _WORST <= self.end:
+            found = _FAST[block[begin]](self, block, begin)
+            if found is not None:
+                return found
+        return self._value(at)
+
+    def _value(self, at: int) -> Value | Header:
+        """Any value, wherever the block ends."""
         first = self.take(1)[0]
         if first <= 0x7F:
             return first
@@ -173,6 +186,65 @@ def _header(kind: str, count: int) -> Header | Empty:
     return Header(kind, count) if count else Empty(kind)
 
 
+# What is met again and again, and short, where it is in the block that was read
+
+
+_Fast = Callable[[Cursor, bytes, int], Value | Header]
+_WORST = 40
+"""Longest of those: a string of 31 bytes."""
+
+
+def _fast_number(cursor: Cursor, block: bytes, begin: int) -> Value:
+    cursor.at += 1
+    return block[begin]
+
+
+def _fast_header(cursor: Cursor, block: bytes, begin: int) -> Header | Empty:
+    cursor.at += 1
+    return _HEADERS[block[begin]]
+
+
+def _fast_string(cursor: Cursor, block: bytes, begin: int) -> Value:
+    length = block[begin] & 0x1F
+    try:
+        found = block[begin + 1 : begin + 1 + length].decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    cursor.at += 1 + length
+    return found
+
+
+def _fast_binary(cursor: Cursor, block: bytes, begin: int) -> Value:
+    width = _LENGTHS[block[begin]]
+    offset = cursor.at + 1 + width
+    length = int.from_bytes(block[begin + 1 : begin + 1 + width], "big")
+    cursor.at = offset + length
+    return tuple.__new__(Bytes, (offset, length))
+
+
+def _fast_extension(cursor: Cursor, block: bytes, begin: int) -> Value:
+    width = _LENGTHS[block[begin]]
+    offset, code = cursor.at + 2 + width, block[begin + 1 + width]
+    length = int.from_bytes(block[begin + 1 : begin + 1 + width], "big")
+    cursor.at = offset + length
+    return tuple.__new__(Extension, (code if code < 128 else code - 256, offset, length))
+
+
+def _none(_cursor: Cursor, _block: bytes, _begin: int) -> Value:
+    return None
+
+
+_HEADERS = {
+    **{0x80 | count: _header("map", count) for count in range(16)},
+    **{0x90 | count: _header("array", count) for count in range(16)},
+}
+_FAST: list[_Fast] = [
+    *[_fast_number] * 0x80, *[_fast_header] * 0x20, *[_fast_string] * 0x20, *[_none] * 4, *[_fast_binary] * 3,
+    *[_fast_extension] * 3, *[_none] * (0x100 - 0xCA),
+]  # fmt: skip
+"""By the first byte; None tells that it is any other, or wrong."""
+
+
 def leaves(cursor: Cursor, *, max_depth: int, max_leaves: int) -> Iterator[tuple[Path, Value]]:
     """Every leaf of the next value with the keys that lead to it (places in an array count from 0).
 
@@ -223,10 +295,11 @@ def _next(frame: _Frame, cursor: Cursor) -> Path:
     if frame.kind == "array":
         return (*frame.path, str(frame.index - 1))
     at = cursor.at
-    key = cursor.value()
-    if isinstance(key, bool) or not isinstance(key, str | int):
-        raise MalformedFile(msg("A key of a map is neither a string nor a number."), offset=at)
-    name = str(key)
+    name = cursor.value()
+    if type(name) is not str:
+        if isinstance(name, bool) or not isinstance(name, int):
+            raise MalformedFile(msg("A key of a map is neither a string nor a number."), offset=at)
+        name = str(name)
     if name in frame.keys:
         raise MalformedFile(msg("The key {key} occurs twice in one map.", key=name[:80]), offset=at)
     frame.keys.add(name)

@@ -9,16 +9,22 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 from service.errors import LimitExceeded, MalformedFile, TruncatedFile, UnsupportedFeature
 from service.language import Message, msg
-from service.source import Source
+from service.source import Meter, Source
 
 MAGIC = b"\x93NUMPY"
 HEADER_BYTES = 1 << 18
 """Longest header read. NumPy itself refuses more than 10,000 characters unless told to trust the file."""
 _FIRST = 512
+_MOST_LONG = 1 << 20
+"""Most bytes of headers longer than that in one analysis."""
+_SHORT = 256
+"""Longest header that is remembered, in bytes."""
 _MAX_DEPTH = 32
 _MAX_RANK = 64
 _TOKEN = re.compile(
@@ -68,16 +74,34 @@ def read_npy(source: Source) -> NpyHeader:
         raise UnsupportedFeature(msg("Version {version} of NumPy's format is not known.", version=version), offset=6)
     first = 10 if major == 1 else 12
     length = int.from_bytes(start[8:first], "little")
-    if length > HEADER_BYTES:
-        what = msg("The header of the array has {length} bytes.", length=length)
-        raise LimitExceeded("npy_header", HEADER_BYTES, what, value=length, offset=8)
+    _check_length(source, length)
     if first + length > source.size:
         raise _cut(source)
     data = start[first : first + length]
     if len(data) < length:
         data = source.read_at(first, length)
     text = data.decode("utf-8" if major == 3 else "latin-1", "replace")
-    return _checked(literal(text, first), f"{major}.{minor}", first + length)
+    found = _known(text, first) if length <= _SHORT else literal(text, first)
+    return _checked(found, f"{major}.{minor}", first + length)
+
+
+def _check_length(source: Source, length: int) -> None:
+    """That a header is not too long, nor one of very many long ones: a small archive may hold thousands."""
+    read = _long.get(source.meter, 0) + length * (length > _FIRST)
+    if length > HEADER_BYTES or read > _MOST_LONG:
+        what = msg("The header of the array has {length} bytes.", length=length)
+        raise LimitExceeded("npy_header", HEADER_BYTES, what, value=length, offset=8)
+    _long[source.meter] = read
+
+
+_long: WeakKeyDictionary[Meter, int] = WeakKeyDictionary()
+"""Bytes of long headers that were read in one analysis."""
+
+
+@lru_cache(maxsize=1024)
+def _known(text: str, offset: int) -> Any:
+    """As `literal`: an archive has very many arrays of few types and shapes. The answer is to be left as it is."""
+    return literal(text, offset)
 
 
 def _cut(source: Source) -> TruncatedFile:
@@ -122,7 +146,7 @@ class _Open:
 
     bracket: str
     items: list[Any] = field(default_factory=list)
-    marks: str = ""
+    marks: list[str] = field(default_factory=list)
 
 
 def literal(text: str, offset: int = 0) -> Any:
@@ -144,7 +168,7 @@ def literal(text: str, offset: int = 0) -> Any:
         elif found["mark"]:
             if len(here.marks) != len(here.items) - 1 or not here.bracket:
                 _fail(offset + at)
-            here.marks += found["mark"]
+            here.marks.append(found["mark"])
         elif found["close"]:
             value = _close(stack.pop(), found["close"], offset + at)
             _append(stack[-1], value, offset + at)
@@ -170,7 +194,7 @@ def _scalar(found: re.Match[str]) -> Any:
 def _close(opened: _Open, bracket: str, offset: int) -> Any:
     if opened.bracket != _CLOSES[bracket]:
         _fail(offset)
-    items, marks = opened.items, opened.marks
+    items, marks = opened.items, "".join(opened.marks)
     if bracket != "}":
         if ":" in marks:
             _fail(offset)

@@ -5,6 +5,7 @@ Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (IR version 14)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from service.parsers.protobuf import Field
@@ -54,6 +55,22 @@ class Attribute(NamedTuple):
     reference: str
 
 
+class Attributes:
+    """A node's attributes, in their order and by name.
+
+    `refers` says that one stands for an attribute of a function, `holds_graphs` that there are graphs in them. Nodes
+    that are written alike share one, so that what follows from it is worked out once; compared by identity.
+    """
+
+    __slots__ = ("by_name", "holds_graphs", "listed", "refers")
+
+    def __init__(self, listed: tuple[Attribute, ...]) -> None:
+        self.listed = listed
+        self.by_name: Mapping[str, Attribute] = {one.name: one for one in listed}
+        self.refers = any(one.reference for one in listed)
+        self.holds_graphs = any(one.graphs for one in listed)
+
+
 class Node(NamedTuple):
     """A NodeProto; an input or output that is left out is named ""."""
 
@@ -63,7 +80,7 @@ class Node(NamedTuple):
     overload: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: tuple[Attribute, ...]
+    attributes: Attributes
     offset: int
 
 

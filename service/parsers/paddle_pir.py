@@ -13,9 +13,11 @@ from typing import Any
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
+from service.parsers.json_streams import EVERY, parse_each, written
 from service.parsers.paddle_program import Operator, Program, Variable
 
 MAGIC = "pir"
+_Type = tuple[str | None, tuple[int | None, ...] | None]
 _DTYPES = {
     "t_bool": "bool", "t_i8": "int8", "t_ui8": "uint8", "t_i16": "int16", "t_i32": "int32", "t_i64": "int64",
     "t_f16": "float16", "t_bf16": "bfloat16", "t_f32": "float32", "t_f64": "float64", "t_c64": "complex64",
@@ -54,29 +56,57 @@ def is_pir(document: Any) -> bool:
     return isinstance(code, dict) and code.get("magic") == MAGIC and isinstance(document.get("program"), dict)
 
 
-def program(document: dict[str, Any], limits: Limits) -> Program:
-    """The program; MalformedFile where the document is not built as one, LimitExceeded where it is too large."""
-    reading = _Reading(Program(), limits)
-    regions = document["program"].get("regions")
-    reading.regions(regions, 0)
-    code = document.get("base_code")
-    version = code.get("version") if isinstance(code, dict) else None
-    reading.found.version = str(version) if isinstance(version, int) else None
-    if not reading.found.blocks:
+def program(data: bytes, limits: Limits, member: str | None = None) -> Program:
+    """The program in a document.
+
+    Raises:
+        MalformedFile: It is no JSON, does not say that it is of this kind, or is not built as one.
+        LimitExceeded: It is too large.
+    """
+    reading = _Reading(limits)
+    document = parse_each(
+        data, {_OPERATORS: reading.take}, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=member
+    )
+    del data
+    if not is_pir(document):
+        raise MalformedFile(msg("The program does not say that it is PIR."), member=member)
+    blocks = [_items(block.get("ops")) if isinstance(block, dict) else [] for region in
+              _items(document["program"].get("regions")) if isinstance(region, dict)
+              for block in _items(region.get("blocks"))]  # fmt: skip
+    if not blocks:
         raise MalformedFile(msg("The program has no blocks."))
-    return reading.found
+    main, *others = [[one for one in ops if isinstance(one, Operator)] for ops in blocks]
+    version = document["base_code"].get("version")
+    found = reading.found
+    found.blocks[0] = main
+    found.blocks.extend(others)
+    found.version = str(version) if isinstance(version, int) else None
+    return found
+
+
+_OPERATORS = ("program", "regions", EVERY, "blocks", EVERY, "ops")
 
 
 class _Reading:
-    """One document on its way to a program; values are named by their numbers, parameters by their names."""
+    """One document on its way to a program; values are named by their numbers, parameters by their names.
 
-    def __init__(self, found: Program, limits: Limits) -> None:
-        self.found = found
+    The operators of the outermost blocks are taken one by one, so that the document is never there as a whole.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.found = Program(blocks=[[]])
         self._limits = limits
+        self._count = 0
         self._names: dict[int, str] = {}
         self._lists: dict[str, list[str]] = {}
+        self._types: dict[bytes, _Type] = {}
+        self._settings: dict[bytes, dict[str, Any]] = {}
 
-    def regions(self, regions: Any, depth: int) -> tuple[int, ...]:
+    def take(self, key: str | None, one: Any) -> Operator | None:
+        """An operator of an outermost block; None for a parameter, and for what only makes a list of values."""
+        return self._taken(one, 0) if key is None else None
+
+    def _regions(self, regions: Any, depth: int) -> tuple[int, ...]:
         """Read the blocks of an operator's regions; answers with their numbers in the program."""
         if depth > _MAX_DEPTH:
             raise LimitExceeded("depth", _MAX_DEPTH, msg("Blocks lie inside each other too deeply."))
@@ -86,29 +116,28 @@ class _Reading:
                 found.append(len(self.found.blocks))
                 operators: list[Operator] = []
                 self.found.blocks.append(operators)
-                self._block(block, operators, depth)
+                taken = [self._taken(one, depth) for one in _items(block.get("ops") if isinstance(block, dict) else 0)]
+                operators.extend(one for one in taken if one is not None)
         return tuple(found)
 
-    def _block(self, block: Any, operators: list[Operator], depth: int) -> None:
-        for one in _items(block.get("ops") if isinstance(block, dict) else None):
-            if not isinstance(one, dict) or not isinstance(one.get("#"), str):
-                raise MalformedFile(msg("An operator of the program has no type."))
-            if one["#"] == "p":
-                self._parameter(one)
-            else:
-                self._operator(one, operators, depth)
-            if len(operators) > self._limits.layers or len(self.found.variables) > 4 * self._limits.weights:
-                raise LimitExceeded(
-                    "layers", self._limits.layers, msg("The program has more operators than may be described.")
-                )
+    def _taken(self, one: Any, depth: int) -> Operator | None:
+        if not isinstance(one, dict) or not isinstance(one.get("#"), str):
+            raise MalformedFile(msg("An operator of the program has no type."))
+        found = self._parameter(one) if one["#"] == "p" else self._operator(one, depth)
+        self._count += found is not None
+        if self._count > self._limits.layers or len(self.found.variables) > 4 * self._limits.weights:
+            raise LimitExceeded(
+                "layers", self._limits.layers, msg("The program has more operators than may be described.")
+            )
+        return found
 
-    def _parameter(self, one: dict[str, Any]) -> None:
+    def _parameter(self, one: dict[str, Any]) -> Operator | None:
         """`A`: distributed, parameter, need_clip, name; `OA`: persistable, stop_gradient, trainable."""
         settings, flags, result = one.get("A"), one.get("OA"), one.get("O")
         if not isinstance(settings, list) or len(settings) < 4 or not isinstance(settings[3], str):
             raise MalformedFile(msg("A parameter of the program has no name."))
         name = settings[3]
-        dtype, shape = _type(result)
+        dtype, shape = self._type(result)
         flags = flags if isinstance(flags, list) and len(flags) >= 3 else None
         self.found.variables[name] = Variable(
             name, dtype, shape, persistable=flags is None or bool(flags[0]), parameter=bool(settings[1]),
@@ -117,31 +146,52 @@ class _Reading:
         number = _number(result)
         if number is not None:
             self._names[number] = name
+        return None
 
-    def _operator(self, one: dict[str, Any], operators: list[Operator], depth: int) -> None:
+    def _operator(self, one: dict[str, Any], depth: int) -> Operator | None:
         kind = _full_type(one["#"])
         operands = [self._name(item) for item in _items(one.get("I"))]
         results = []
+        variables = self.found.variables
         for item in _items(one.get("O")):
             name = self._name(item)
-            dtype, shape = _type(item)
-            self.found.variables.setdefault(name, Variable(name, dtype, shape))
+            if name not in variables:
+                variables[name] = Variable(name, *self._type(item))
             results.append(name)
         if kind == _COMBINE and results:
             self._lists[results[0]] = operands
-            return
+            return None
         plain = kind.rpartition(".")[2]
         slots = _RMS_NORM[len(operands) > 2] if plain == "rms_norm" else SLOTS.get(plain.removesuffix("_"), ())
         inputs: dict[str, list[str]] = {}
         for index, name in enumerate(operands):
             slot = slots[index] if index < len(slots) else str(index)
             inputs[slot] = self._lists.get(name, [name] if name else [])
-        operators.append(
-            Operator(
-                kind if not kind.startswith("pd_op.") else plain, inputs, {"Out": results}, _settings(one.get("A")),
-                self.regions(one.get("regions"), depth + 1),
-            )
+        return Operator(
+            kind if not kind.startswith("pd_op.") else plain, inputs, {"Out": results}, self._plain(one.get("A")),
+            self._regions(one.get("regions"), depth + 1),
         )  # fmt: skip
+
+    def _plain(self, settings: Any) -> dict[str, Any]:
+        """Settings; operators that are written alike share theirs."""
+        as_written = written(settings)
+        found = self._settings.get(as_written)
+        if found is None:
+            found = _settings(settings)
+            if as_written:
+                self._settings[as_written] = found
+        return found
+
+    def _type(self, result: Any) -> _Type:
+        """Element type and sizes of a result; a program has very many values of few types."""
+        kind = result.get("TT") if isinstance(result, dict) else None
+        as_written = written(kind)
+        found = self._types.get(as_written)
+        if found is None:
+            found = _type(kind)
+            if as_written:
+                self._types[as_written] = found
+        return found
 
     def _name(self, item: Any) -> str:
         number = _number(item)
@@ -164,9 +214,8 @@ def _number(item: Any) -> int | None:
     return number if type(number) is int else None
 
 
-def _type(result: Any) -> tuple[str | None, tuple[int | None, ...] | None]:
+def _type(kind: Any) -> _Type:
     """Element type and sizes of a dense tensor, else None."""
-    kind = result.get("TT") if isinstance(result, dict) else None
     parts = kind.get("D") if isinstance(kind, dict) else None
     if not isinstance(parts, list) or len(parts) < 2:
         return None, None

@@ -10,26 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
 from service.language import msg
 from service.parsers.paddle_tensors import DTYPES
-from service.parsers.protobuf import (
-    BYTES,
-    VARINT,
-    Blocks,
-    Field,
-    Memory,
-    fields,
-    message,
-    packed,
-    pair,
-    signed,
-    text_of,
-)
-from service.parsers.protobuf_message import float_of, floats, grouped, integers, number, payload
+from service.parsers.protobuf import BYTES, Blocks, Field, Memory, fields, message, packed, signed, text_of
+from service.parsers.protobuf_message import alone, float_of, floats, grouped, integers, number, once, payload
+from service.parsers.protobuf_spans import Spans, inner, no_payload, read_text, spans
 from service.source import BytesSource, Meter, Source
 
 _MAX_TEXT = 4096
@@ -40,14 +29,25 @@ _WHOLE = 32 << 20
 """A program up to this size is read at once; of a larger one the call stacks that it may hold are passed over."""
 _SHORT = 256
 """Longest type or setting, in bytes, that is remembered."""
+_LONG = 2048
+"""Longest settings of one operator, in bytes, that are remembered."""
 _Type = tuple[str | None, tuple[int | None, ...] | None]
+_Facts = tuple[str | None, tuple[int | None, ...] | None, bool, bool, bool | None]
+"""What is told of a variable beside its name, in the order of `Variable`."""
+_Settings = tuple[dict[str, Any], tuple[int, ...]]
+_NO_SETTINGS: _Settings = ({}, ())
+_NAME, _NAMES, _TYPE, _PERSISTABLE, _PARAMETER, _STOPPED = 0x0A, 0x12, 0x12, 0x18, 0x28, 0x30
+"""Tags of the fields of variables and of slots."""
+_INPUTS, _OUTPUTS, _KIND, _SETTING = 0x0A, 0x12, 0x1A, 0x22
+"""Tags of the fields of operators."""
+_PLAIN = 127
+"""Longest payload whose length is one byte."""
 _LOD_TENSORS = frozenset({7, 8})
 _ROOT = b"\x08\x00\x10" + b"\xff" * 9 + b"\x01"
 """How the first block begins: its index 0, and no parent (-1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """One variable.
 
     Attributes:
@@ -64,9 +64,11 @@ class Variable:
     trainable: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """One operator: the names of variables by slot, its settings, and the blocks it runs."""
+class Operator(NamedTuple):
+    """One operator: the names of variables by slot, its settings, and the blocks it runs.
+
+    Operators that are written alike share their settings.
+    """
 
     type: str
     inputs: dict[str, list[str]]
@@ -98,13 +100,12 @@ def program(source: Source, limits: Limits) -> Program:
     Raises:
         InputError: It breaks the wire format, is cut, or is larger than the limits.
     """
-    kept: Source = Blocks(source)
-    if source.size <= _WHOLE:
-        kept = Memory(source)
+    kept: Blocks | Memory = Memory(source) if source.size <= _WHOLE else Blocks(source)
     found = Program()
+    reading = _Reading(kept)
     for one in fields(kept):
         if one.number == 1:
-            found.blocks.append(_block(kept, one, found, limits))
+            found.blocks.append(_block(reading, one, found, limits))
         elif one.number == 4:
             found.version = _version(number(grouped(message(kept, one), _MAX_FIELDS), 1))
     if not found.blocks:
@@ -117,47 +118,100 @@ def _version(value: int) -> str | None:
     return f"{value // 1_000_000}.{value // 1000 % 1000}.{value % 1000}" if value else None
 
 
-def _block(source: Source, where: Field, found: Program, limits: Limits) -> list[Operator]:
+@dataclass(slots=True)
+class _Reading:
+    """The file being read, and what was understood of bytes that come again and again.
+
+    `facts` are what stands of variables behind their names, `settings` what stands of operators behind their types.
+    """
+
+    source: Blocks | Memory
+    texts: dict[bytes, str] = field(default_factory=dict)
+    facts: dict[bytes, _Facts] = field(default_factory=dict)
+    settings: dict[bytes, _Settings] = field(default_factory=dict)
+
+    def text(self, held: Spans, begin: int, end: int) -> str:
+        """The text from `begin` to `end`; names are said again and again, so a short one is kept."""
+        if end - begin > _SHORT or end > len(held.data):
+            return read_text(self.source, held, begin, end, _MAX_TEXT)
+        return self.known(held.data[begin:end])
+
+    def known(self, written: bytes) -> str:
+        """A short text."""
+        found = self.texts.get(written)
+        if found is None:
+            found = self.texts[written] = written.decode("utf-8", "replace")
+        return found
+
+
+def _block(reading: _Reading, where: Field, found: Program, limits: Limits) -> list[Operator]:
     operators: list[Operator] = []
-    for one in message(source, where):
+    for one in message(reading.source, where):
         if one.number == 3:
-            variable = _variable(source, one)
+            variable = _variable(reading, one)
             found.variables.setdefault(variable.name, variable)
         elif one.number == 4:
-            operators.append(_operator(source, one))
+            operators.append(_operator(reading, one))
     if len(operators) > limits.layers or len(found.variables) > 4 * limits.weights:
         raise LimitExceeded("layers", limits.layers, msg("The program has more operators than may be described."))
     return operators
 
 
-def _variable(source: Source, where: Field) -> Variable:
-    name, flags = "", {3: False, 5: False, 6: False}
+def _variable(reading: _Reading, where: Field) -> Variable:
+    """A variable; what is told of it behind its name, as it is of many others, is read once."""
+    data, base = reading.source.window(where.offset)
+    begin, stop = where.offset - base, where.offset - base + where.length
+    end = begin + 2 + data[begin + 1] if where.length > 1 and data[begin] == _NAME else stop
+    known = reading.facts.get(data[end:stop]) if end < stop <= len(data) else None
+    if known is not None:
+        return tuple.__new__(Variable, (reading.known(data[begin + 2 : end]), *known))
+    return _any_variable(reading, where)
+
+
+def _any_variable(reading: _Reading, where: Field) -> Variable:
+    held = spans(reading.source, where)
+    if not held.fields or held.fields[0][0] != _NAME:
+        return Variable(_name_in(reading, held), *_facts(reading, held))
+    _, begin, end = held.fields[0]
+    stop = held.fields[-1][2]
+    written = held.data[end:stop] if stop <= len(held.data) and stop - end <= _SHORT else b""
+    known = reading.facts.get(written)
+    if known is None:
+        if sum(tag == _NAME for tag, _, _ in held.fields) > 1:
+            return Variable(_name_in(reading, held), *_facts(reading, held))
+        known = _facts(reading, held)
+        if written:
+            reading.facts[written] = known
+    return tuple.__new__(Variable, (reading.text(held, begin, end), *known))
+
+
+def _name_in(reading: _Reading, held: Spans) -> str:
+    for tag, _, end in held.fields:
+        if tag < _NAMES and tag != _NAME:
+            raise no_payload(held, tag, end)
+    return next((reading.text(held, begin, end) for tag, begin, end in held.fields[::-1] if tag == _NAME), "")
+
+
+def _facts(reading: _Reading, held: Spans) -> _Facts:
+    flags = {_PERSISTABLE: False, _PARAMETER: False, _STOPPED: False}
     dtype: str | None = None
     shape: tuple[int | None, ...] | None = None
-    for one in message(source, where):
-        if one.number == 1:
-            name = text_of(source, one, _MAX_TEXT)
-        elif one.number == 2 and one.wire == BYTES:
-            dtype, shape = _type(source, one)
-        elif one.number in flags and one.wire == VARINT:
-            flags[one.number] = bool(one.value)
-    trainable = not flags[6] if flags[5] else None
-    return Variable(name, dtype, shape, persistable=flags[3], parameter=flags[5], trainable=trainable)
+    for tag, begin, end in held.fields:
+        if tag == _TYPE:
+            dtype, shape = _type(reading.source, Field(2, BYTES, 0, held.base + begin, end - begin))
+        elif tag in flags:
+            flags[tag] = bool(begin)
+    return dtype, shape, flags[_PERSISTABLE], flags[_PARAMETER], not flags[_STOPPED] if flags[_PARAMETER] else None
 
 
 def _type(source: Source, where: Field) -> _Type:
     """The type in `where`: a program has many variables of few types, so each is read once."""
-    if where.length <= _SHORT:
-        try:
-            return _known_type(source.read_at(where.offset, where.length))
-        except InputError:
-            pass  # read again where it lies, so that the error has its place
-    return _read_type(source, where)
+    return once(source, where, _known_type, _read_type)
 
 
 @lru_cache(maxsize=4096)
 def _known_type(data: bytes) -> _Type:
-    return _read_type(BytesSource(data, Meter(Limits())), Field(0, BYTES, 0, 0, len(data)))
+    return _read_type(*alone(data))
 
 
 def _read_type(source: Source, where: Field) -> _Type:
@@ -174,36 +228,87 @@ def _read_type(source: Source, where: Field) -> _Type:
     return DTYPES.get(number(described, 1)), tuple(size if size >= 0 else None for size in sizes)
 
 
-def _operator(source: Source, where: Field) -> Operator:
-    kind = ""
-    inputs: dict[str, list[str]] = {}
-    outputs: dict[str, list[str]] = {}
+def _operator(reading: _Reading, where: Field) -> Operator:
+    data, base = reading.source.window(where.offset)
+    at, stop = where.offset - base, where.offset - base + where.length
+    found = _known_operator(reading, data, at, stop, where.offset) if stop <= len(data) else None
+    return _any_operator(reading, where) if found is None else found
+
+
+def _known_operator(reading: _Reading, data: bytes, at: int, stop: int, offset: int) -> Operator | None:
+    """An operator with one variable in each slot, and with settings that another one had; None for any other."""
+    texts, known, kind = reading.texts.get, reading.known, ""
+    ends: dict[int, dict[str, list[str]]] = {_INPUTS: {}, _OUTPUTS: {}}
+    while at + 2 < stop and data[at] != _SETTING:
+        tag, begin, end = data[at], at + 2, at + 2 + data[at + 1]
+        if data[at + 1] > _PLAIN or end >= stop:
+            return None
+        if tag == _KIND:
+            kind = texts(data[begin:end]) or known(data[begin:end])
+        else:
+            middle = begin + 2 + data[begin + 1] if data[begin] == _NAME else end
+            if tag not in ends or middle + 1 >= end or data[middle] != _NAMES or data[middle + 1] != end - middle - 2:
+                return None
+            slot, name = data[begin + 2 : middle], data[middle + 2 : end]
+            ends[tag][texts(slot) or known(slot)] = [texts(name) or known(name)]
+        at = end
+    found = reading.settings.get(data[at:stop])
+    return tuple.__new__(Operator, (kind, ends[_INPUTS], ends[_OUTPUTS], *found, offset)) if found else None
+
+
+def _any_operator(reading: _Reading, where: Field) -> Operator:
+    held = spans(reading.source, where)
+    kind, settings = "", 0
+    ends: dict[int, dict[str, list[str]]] = {_INPUTS: {}, _OUTPUTS: {}}
+    first = 0
+    for index, (tag, begin, end) in enumerate(held.fields):
+        if tag == _SETTING:
+            settings += 1
+            first = first if settings > 1 else index
+        elif tag in ends:
+            slot, names = _slot(reading, held, begin, end)
+            ends[tag][slot] = names
+        elif tag == _KIND:
+            kind = reading.text(held, begin, end)
+        elif tag < _SETTING:
+            raise no_payload(held, tag, end)
+    found = _NO_SETTINGS
+    if settings:
+        found = _settings(reading, held, held.fields[first - 1][2] if first else where.offset - held.base, settings)
+    return tuple.__new__(Operator, (kind, ends[_INPUTS], ends[_OUTPUTS], *found, where.offset))
+
+
+def _slot(reading: _Reading, held: Spans, begin: int, end: int) -> tuple[str, list[str]]:
+    slot, names = "", []
+    part = inner(reading.source, held, begin, end)
+    for tag, first, last in part.fields:
+        if tag == _NAME:
+            slot = reading.text(part, first, last)
+        elif tag == _NAMES:
+            names.append(reading.text(part, first, last))
+        elif tag <= _NAMES:
+            raise no_payload(part, tag, last)
+    return slot, names
+
+
+def _settings(reading: _Reading, held: Spans, start: int, count: int) -> _Settings:
+    """Settings and blocks of an operator; those that stand together from `start` on, as in many others, once."""
+    places = [(begin, end) for tag, begin, end in held.fields if tag == _SETTING]
+    stop = places[-1][1]
+    written = held.data[start:stop] if stop <= len(held.data) and stop - start <= _LONG else b""
+    known = reading.settings.get(written)
+    if known is not None and sum(start < end <= stop for _, _, end in held.fields) == count:
+        return known
     attributes: dict[str, Any] = {}
     blocks: list[int] = []
-    for one in message(source, where):
-        if one.number == 3:
-            kind = text_of(source, one, _MAX_TEXT)
-        elif one.number in (1, 2):
-            slot, names = _slot(source, one)
-            (inputs if one.number == 1 else outputs)[slot] = names
-        elif one.number == 4:
-            name, value = _setting(source, one, blocks)
-            if value is not None and name:
-                attributes[name] = value
-    return Operator(kind, inputs, outputs, attributes, tuple(blocks), where.offset)
-
-
-def _slot(source: Source, where: Field) -> tuple[str, list[str]]:
-    known = pair(source, where)
-    if known is not None:
-        return known[0], [text_of(source, known[1], _MAX_TEXT)]
-    slot, names = "", []
-    for one in message(source, where):
-        if one.number == 1:
-            slot = text_of(source, one, _MAX_TEXT)
-        elif one.number == 2:
-            names.append(text_of(source, one, _MAX_TEXT))
-    return slot, names
+    for begin, end in places:
+        name, value = _setting(reading.source, Field(4, BYTES, 0, held.base + begin, end - begin), blocks)
+        if value is not None and name:
+            attributes[name] = value
+    found = attributes, tuple(blocks)
+    if written and sum(start < end <= stop for _, _, end in held.fields) == count:
+        reading.settings[written] = found
+    return found
 
 
 _NOISE = frozenset({"op_callstack", "op_role_var", "op_namescope", "op_device", "with_quant_attr"})

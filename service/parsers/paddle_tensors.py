@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile, UnsupportedFeature
@@ -41,8 +41,7 @@ _MAX_DESCRIPTION = 4096
 _MAX_AXES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One tensor: element type, sizes, and where its head begins and its values lie, even past the end of the file."""
 
     dtype: str
@@ -123,7 +122,7 @@ class _Head:
         version, levels, inner, length = _PLAIN.unpack_from(self._data)
         if version or levels or inner or not 0 < length <= len(self._data) - _PLAIN.size:
             return None
-        known = _known(self._data[_PLAIN.size : _PLAIN.size + length], self._source.meter.limits)
+        known = _known(self._data[_PLAIN.size : _PLAIN.size + length], self._source.meter.limits.elements)
         if known is not None:
             self.at += _PLAIN.size + length
         return known
@@ -148,10 +147,13 @@ class _Head:
 
 
 @lru_cache(maxsize=4096)
-def _known(data: bytes, limits: Limits) -> tuple[str, tuple[int, ...], int] | None:
-    """What a description says: a stream has many tensors of few kinds. None where it is broken."""
+def _known(data: bytes, most: int) -> tuple[str, tuple[int, ...], int] | None:
+    """What a description says: a stream has many tensors of few kinds. None where it is broken.
+
+    `most` is the limit of elements.
+    """
     try:
-        dtype, shape = _description(BytesSource(data, Meter(limits)), data, 0)
+        dtype, shape = _description(BytesSource(data, Meter(Limits(elements=most))), data, 0)
     except InputError:
         return None  # read again where it lies, so that the error has its place
     return dtype, shape, math.prod(shape) * SIZES[dtype]

@@ -197,51 +197,6 @@ def message(source: Source, field: Field, *, tolerant: bool = False) -> Iterator
     return fields(source, field.offset, field.length, tolerant=tolerant)
 
 
-def pair(source: Source, field: Field) -> tuple[str, Field] | None:
-    """What `field` holds, where that is a text as field 1 and bytes as field 2, in this order and nothing else.
-
-    An entry of a map, or a name with what it names: messages that there are very many of. None for any other, also of
-    one written in another way or too long for this: they are for `message`.
-    """
-    if not isinstance(source, Memory) or field.length < _PAIR or field.wire != BYTES:
-        return None
-    data, at, end = source.data, field.offset, field.offset + field.length
-    if end > source.size or data[at] != _FIRST_BYTES or data[at + 1] > _PLAIN:
-        return None
-    tag = at + 2 + data[at + 1]
-    if tag + 2 > end or data[tag] != _SECOND_BYTES:
-        return None
-    begin, length = tag + 2, data[tag + 1]
-    if length > _PLAIN and begin < end and data[begin] <= _PLAIN:
-        begin, length = begin + 1, length & _PLAIN | data[begin] << 7
-    elif length > _PLAIN:
-        return None
-    if begin + length != end:
-        return None
-    return data[at + 2 : tag].decode("utf-8", errors="replace"), tuple.__new__(Field, (2, BYTES, 0, begin, length))
-
-
-_PAIR = 4
-"""Bytes of the shortest pair."""
-_FIRST_BYTES, _SECOND_BYTES, _PLAIN = 0x0A, 0x12, 127
-
-
-def only_child(source: Source, field: Field, tags: bytes) -> Field | None:
-    """What lies within `field` below messages that hold nothing else, one in the other, whose tags are `tags`.
-
-    None where that is not so, or where it is longer than a byte can say.
-    """
-    if not isinstance(source, Memory) or field.wire != BYTES or field.offset + field.length > source.size:
-        return None
-    data, at, length = source.data, field.offset, field.length
-    for tag in tags:
-        length -= 2
-        if not 0 <= length <= _PLAIN or data[at] != tag or data[at + 1] != length:
-            return None
-        at += 2
-    return tuple.__new__(Field, (tags[-1] >> 3, BYTES, 0, at, length))
-
-
 def bytes_of(source: Source, field: Field, limit: int) -> bytes:
     """What `field` holds; LimitExceeded if it is more than `limit` bytes."""
     _must_hold_bytes(field)
@@ -298,7 +253,7 @@ def _field(data: bytes, pos: int, base: int) -> Field:
     tag = data[pos]
     pos += 1
     if tag > 127:
-        tag, pos = _varint(data, start, base)
+        tag, pos = read_number(data, start, base)
     if tag < 8 or tag >= _MAX_TAG:
         raise MalformedFile(msg("A field has the number 0 or one that is too large."), offset=base + start)
     wire = tag & 7
@@ -306,10 +261,10 @@ def _field(data: bytes, pos: int, base: int) -> Field:
         begin, value = pos, data[pos]
         pos += 1
         if value > 127:
-            value, pos = _varint(data, begin, base)
+            value, pos = read_number(data, begin, base)
         if wire == BYTES:
-            return Field(tag >> 3, BYTES, 0, base + pos, value)
-        return Field(tag >> 3, VARINT, value, base + begin, pos - begin)
+            return tuple.__new__(Field, (tag >> 3, BYTES, 0, base + pos, value))
+        return tuple.__new__(Field, (tag >> 3, VARINT, value, base + begin, pos - begin))
     if wire in (FIXED64, FIXED32):
         length = 8 if wire == FIXED64 else 4
         data[pos + length - 1]
@@ -319,10 +274,17 @@ def _field(data: bytes, pos: int, base: int) -> Field:
     raise MalformedFile(msg("A field has wire type {wire}, which does not exist.", wire=wire), offset=base + start)
 
 
-def _varint(data: bytes, pos: int, base: int) -> tuple[int, int]:
-    """The number at `data[pos]` and the position after it; IndexError where the data ends within it."""
-    if data[pos] > 127 and data[pos + 1] < 128:
-        return data[pos] & 127 | data[pos + 1] << 7, pos + 2
+def read_number(data: bytes, pos: int, base: int = 0) -> tuple[int, int]:
+    """The number at `data[pos]` and the position after it; IndexError where the data ends within it.
+
+    MalformedFile for one of more than ten bytes, with its place in what `data` is from `base` on.
+    """
+    first, second = data[pos], data[pos + 1] if data[pos] > 127 else 0
+    if second < 128:
+        return (first & 127 | second << 7, pos + 2) if first > 127 else (first, pos + 1)
+    third = data[pos + 2]
+    if third < 128:
+        return first & 127 | (second & 127) << 7 | third << 14, pos + 3
     value = 0
     for index in range(_MAX_VARINT):
         byte = data[pos + index]
@@ -337,7 +299,7 @@ def _varints(data: bytes, base: int) -> tuple[int, ...]:
     pos = 0
     try:
         while pos < len(data):
-            value, pos = _varint(data, pos, base)
+            value, pos = read_number(data, pos, base)
             values.append(value)
     except IndexError:
         raise _cut(base + pos) from None

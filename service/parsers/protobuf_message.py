@@ -7,13 +7,18 @@ payloads are still read only when asked for.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-from service.errors import LimitExceeded, MalformedFile
+from service.config import Limits
+from service.errors import InputError, LimitExceeded, MalformedFile
 from service.language import msg
 from service.parsers.protobuf import BYTES, FIXED32, FIXED64, VARINT, Field, bytes_of, packed, signed, text_of
-from service.source import Source
+from service.source import BytesSource, Meter, Source
 
+T = TypeVar("T")
+SHORT = 256
+"""Longest message, in bytes, that is remembered."""
 Held = dict[int, list[Field]]
 """The fields of one message by number, in the order they stand."""
 
@@ -28,6 +33,21 @@ def grouped(walk: Iterable[Field], most: int) -> Held:
             )
         held.setdefault(field.number, []).append(field)
     return held
+
+
+def once(source: Source, where: Field, known: Callable[[bytes], T], read: Callable[[Source, Field], T]) -> T:
+    """What `read` makes of a message that occurs many times over: from `known`, which remembers, where it is short."""
+    if where.wire == BYTES and where.length <= SHORT:
+        try:
+            return known(source.read_at(where.offset, where.length))
+        except InputError:
+            pass  # read again where it lies, so that the error has its place
+    return read(source, where)
+
+
+def alone(data: bytes) -> tuple[Source, Field]:
+    """A message that is all of `data`, and where it stands."""
+    return BytesSource(data, Meter(Limits())), Field(0, BYTES, 0, 0, len(data))
 
 
 def last(held: Held, which: int) -> Field | None:

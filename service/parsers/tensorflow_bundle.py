@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.language import msg
-from service.parsers.protobuf import BYTES, Blocks, Field, fields, message, signed, text_of
+from service.parsers.protobuf import BYTES, Blocks, Field, fields, message, read_number, signed, text_of
 from service.parsers.sstable import entries, first
 from service.parsers.tensorflow_slices import Extent, extents_of, is_slice_key, read_key
 from service.parsers.tensorflow_types import dtype_name, shape_of, written_shape
@@ -32,8 +33,7 @@ _WRITTEN = re.compile(
 """An entry whose fields stand in the order of their numbers, without slices: type, shape, shard, offset, size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One tensor, or one slice of a partitioned one: `shard` and `offset` are its place in the data files."""
 
     dtype: str | None
@@ -141,15 +141,11 @@ def _entry(value: bytes, source: Source) -> Stored:
     if found is None or value[3] != len(found[2]) or value[1] > 100:
         return _any_entry(value, source)
     dtype, shape, shard, offset, size = found.groups()
-    place = (_number(shard), _number(offset), _number(size))
-    return Stored(dtype_name(dtype[0]), written_shape(shape), *place)
+    return Stored(dtype_name(dtype[0]), written_shape(shape), _number(shard), _number(offset), _number(size))
 
 
 def _number(data: bytes | None) -> int:
-    value = 0
-    for index, byte in enumerate(data or b""):
-        value |= (byte & 127) << (7 * index)
-    return value
+    return read_number(data, 0)[0] if data else 0
 
 
 def _any_entry(value: bytes, source: Source) -> Stored:

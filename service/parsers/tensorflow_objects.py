@@ -112,13 +112,9 @@ def _saved(source: Source, place: Field) -> Object:
     slots: list[tuple[int, str, int]] = []
     variable, identifier, metadata = None, None, None
     for part in message(source, place):
-        if part.wire != BYTES:
+        if part.wire != BYTES or _links(source, part, children, slots):
             continue
-        if part.number == _CHILDREN:
-            children.append(_child(source, part))
-        elif part.number == _SLOTS:
-            slots.append(_slot(source, part))
-        elif part.number == _USER:
+        if part.number == _USER:
             identifier, metadata = _user(source, part)
         elif part.number == _VARIABLE:
             variable = _variable(source, part)
@@ -132,16 +128,25 @@ def _trackable(source: Source, place: Field) -> Object:
     slots: list[tuple[int, str, int]] = []
     saved: list[tuple[str, str]] = []
     for part in message(source, place):
-        if part.wire != BYTES:
+        if part.wire != BYTES or _links(source, part, children, slots):
             continue
-        if part.number == _CHILDREN:
-            children.append(_child(source, part))
-        elif part.number == _SLOTS:
-            slots.append(_slot(source, part))
-        elif part.number == _ATTRIBUTES:
+        if part.number == _ATTRIBUTES:
             names = {one.number: text_of(source, one, 1 << 16) for one in message(source, part) if one.wire == BYTES}
             saved.append((names.get(2, ""), names.get(3, "")))
     return Object(tuple(children), tuple(slots), saved=tuple(saved))
+
+
+def _links(
+    source: Source, part: Field, children: list[tuple[str, int]], slots: list[tuple[int, str, int]]
+) -> bool:
+    """Take a part of an object that refers to others, in either kind of graph; whether it was one."""
+    if part.number == _CHILDREN:
+        children.append(_child(source, part))
+    elif part.number == _SLOTS:
+        slots.append(_slot(source, part))
+    else:
+        return False
+    return True
 
 
 def _child(source: Source, place: Field) -> tuple[str, int]:

@@ -138,7 +138,7 @@ def read_contents(source: Source, limits: Limits) -> Contents:
     )
     places = [_buffer(flat, record) for record in flat.records(buffers, _BUFFER, _MAX_LIST)]
     known = [_code(flat, record) for record in flat.records(codes, _CODE, _MAX_FEW)]
-    return Contents(
+    found = Contents(
         version=version,
         description=_text(flat, description),
         codes=known,
@@ -148,6 +148,8 @@ def read_contents(source: Source, limits: Limits) -> Contents:
         signatures=[_signature(flat, record) for record in flat.records(signatures, _SIGNATURE, _MAX_FEW)],
         externals=_externals(flat, groups, externals),
     )
+    flat.forget()
+    return found
 
 
 def data_of(contents: Contents, index: int, source: Source, most: int) -> bytes:
@@ -219,7 +221,7 @@ def _tensor(flat: Flatbuffer, record: list[Any], buffers: int) -> Tensor:
     shape, kind, buffer, name, quantization, variable, sparsity, signature, external = record
     if buffer and buffer >= buffers:
         raise MalformedFile(msg("A tensor refers to buffer {buffer} of {buffers}.", buffer=buffer, buffers=buffers))
-    return Tensor(
+    made = (
         flat.string(name) if name else "",
         flat.numbers(shape, "i", _MAX_RANK) if shape else (),
         flat.numbers(signature, "i", _MAX_RANK) if signature else None,
@@ -230,6 +232,7 @@ def _tensor(flat: Flatbuffer, record: list[Any], buffers: int) -> Tensor:
         sparsity > 0,
         external,
     )
+    return tuple.__new__(Tensor, made)
 
 
 def _quantization(flat: Flatbuffer, position: int) -> Quantization | None:
@@ -237,6 +240,8 @@ def _quantization(flat: Flatbuffer, position: int) -> Quantization | None:
     scale, point, kind, details, axis = flat.record(position, _QUANTIZATION)
     if kind > 1 and details:
         return _blockwise(flat, details, kind)
+    if not scale:
+        return None
     scales, points = _span(flat, scale, 4), _span(flat, point, 8)
     if scales is None:
         return None

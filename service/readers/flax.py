@@ -99,7 +99,7 @@ def read(upload: Upload) -> Model:
 
 def _place(array: Array, source: Source) -> Location | None:
     place = array.location
-    if place is None or place.offset is None or place.offset + array.bytes > source.size:
+    if place is None or place.offset is None or place.offset + (place.length or 0) > source.size:
         return None
     return place if array.expected == array.bytes else None
 

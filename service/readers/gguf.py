@@ -27,7 +27,8 @@ FORMAT = Format(
         "projectors and importance matrices; the architecture and its hyper-parameters. From headers."
     ),
     leaves=msg(
-        "The values of quantised tensors; the vocabulary, which is told by its size; the ggml formats before GGUF, "
+        "Values, unless statistics or a comparison of values ask for them; those of the types iq1, iq2 and iq3, which "
+        "are places in grids of ggml's own; the vocabulary, which is told by its size; the ggml formats before GGUF, "
         "which do not say what they hold."
     ),
     priority=20,

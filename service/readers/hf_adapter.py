@@ -10,6 +10,7 @@ from service.errors import InputError, MalformedFile
 from service.formats import HEAD_BYTES, Format, Upload
 from service.language import msg
 from service.plain import text
+from service.readers.spec_json import may_peek, mentions
 from service.source import Source, head
 from service.tree import Model, ModelInfo
 
@@ -61,10 +62,10 @@ def read(upload: Upload) -> Model:
 
 
 def _is_adapter(source: Source) -> bool:
-    if not begins_like_json(source):
+    if not begins_like_json(source) or not mentions(source, (b"peft_type",), _PROBE):
         return False
     broken = b'"peft_type"' in head(source, HEAD_BYTES)
-    if source.size > _PROBE:
+    if not may_peek(source, _PROBE):
         return broken
     try:
         return is_adapter(read_document(source, source.meter.limits))

@@ -36,6 +36,7 @@ FORMAT = Format(
 
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers")
 _PROBE = 1 << 20
+_MARKS = (b"architectures", b"model_type", b"_class_name")
 _CLASS = re.compile(rb'"architectures"\s*:\s*\[\s*"\w')
 """What a configuration that breaks off is known by: its keys are sorted, so that this comes first."""
 
@@ -89,7 +90,7 @@ def _config(upload: Upload) -> Source | None:
 
 
 def _is_config(source: Source) -> bool:
-    if not begins_like_json(source):
+    if not begins_like_json(source) or not spec_json.mentions(source, _MARKS, _PROBE):
         return False
     document = _peek(source)
     if document is None:
@@ -99,7 +100,7 @@ def _is_config(source: Source) -> bool:
 
 
 def _peek(source: Source) -> Document | None:
-    if source.size > _PROBE:
+    if not spec_json.may_peek(source, _PROBE):
         return None
     try:
         return read_document(source, source.meter.limits)

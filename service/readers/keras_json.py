@@ -29,7 +29,10 @@ FORMAT = Format(
 
 def accept(upload: Upload) -> bool:
     """Whether the content is a Keras architecture, or begins like one and breaks off."""
-    if not spec_json.begins_like_json(upload):
+    source = upload.single
+    if source is None or not spec_json.begins_like_json(upload):
+        return False
+    if not spec_json.mentions(source, (b"class_name",), upload.limits.spec_bytes):
         return False
     document = spec_json.peek(upload)
     if document is None:

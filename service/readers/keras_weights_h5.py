@@ -54,14 +54,12 @@ def accept(upload: Upload) -> bool:
 
 def find(upload: Upload) -> list[frozenset[str]]:
     """A weight map and the HDF5 shards in its folder."""
-    found: list[frozenset[str]] = []
+    folders: dict[str, list[str]] = {}
     for name in upload.parts:
-        if name.endswith(_MAP_ENDING):
-            folder = _folder(name)
-            names = [one for one in upload.parts if _folder(one) == folder and one.endswith((_MAP_ENDING, _ENDING))]
-            if accept(upload.only(names)):
-                found.append(frozenset(names))
-    return found
+        if name.endswith((_MAP_ENDING, _ENDING)):
+            folders.setdefault(_folder(name), []).append(name)
+    mapped = (names for names in folders.values() if any(name.endswith(_MAP_ENDING) for name in names))
+    return [frozenset(names) for names in mapped if accept(upload.only(names))]
 
 
 def _folder(name: str) -> str:

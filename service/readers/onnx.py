@@ -13,8 +13,9 @@ from service.catalog.onnx_model import describe
 from service.errors import InputError, MalformedFile, UnsupportedFeature
 from service.formats import Format, Upload
 from service.language import msg
-from service.parsers.onnx import Reading, tensor_of
 from service.parsers.onnx_messages import Tensor
+from service.parsers.onnx_reading import Reading
+from service.parsers.onnx_tensors import tensor_of
 from service.parsers.protobuf import BYTES, VARINT, Blocks, Field, fields, message
 from service.source import Source, head
 from service.tree import Model

@@ -6,13 +6,14 @@ Knows the names of the files and which of them are one checkpoint. What the JSON
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from service.catalog.flax_collections import Found, describe_tree
 from service.catalog.integrity import listed
-from service.catalog.orbax_arrays import Node, Sizes, Zarr, nodes_of, whole_names, written_shapes, zarr_of
+from service.catalog.orbax_arrays import Node, Sizes, Zarr, tree_of, whole_names, written_shapes, zarr_of
 from service.catalog.torch_dtypes import stored_bytes
 from service.config import Limits
 from service.errors import InputError, LimitExceeded
@@ -44,6 +45,8 @@ _MANIFEST, _OLD = "manifest.ocdbt", "checkpoint"
 _SNIFFED = 256
 _MARK = b'"tree_metadata"'
 _MEMBERS_KEPT = 1000
+_MAX_DEPTH = 64
+"""Most folders around a file that are looked at."""
 
 
 @dataclass(slots=True)
@@ -66,7 +69,8 @@ def find(upload: Upload) -> Sequence[frozenset[str]]:
     names = {_plain(name): name for name in upload.parts}
     roots = _roots(names, upload)
     steps = {_parent(root) for root in roots if _parent(root) + STEP in names and _parent(root) != root}
-    several = {step for step in steps if sum(_parent(root) == step for root in roots) > 1}
+    held = Counter(_parent(root) for root in roots)
+    several = {step for step in steps if held[step] > 1}
     owners = {**{root: root for root in roots}, **{_parent(root): root for root in roots
                                                    if _parent(root) in steps - several}}  # fmt: skip
     found: dict[str, set[str]] = {root: set() for root in roots}
@@ -94,9 +98,12 @@ def _roots(names: Mapping[str, str], upload: Upload) -> list[str]:
 
 
 def _folders(name: str) -> Iterator[str]:
-    """The folders around a file, from the inmost, as prefixes; the last is empty."""
+    """The folders around a file, from the inmost, as prefixes; the last is empty. Of very many only the inmost."""
     end = len(name)
-    while (end := name.rfind("/", 0, end)) >= 0:
+    for _ in range(_MAX_DEPTH):
+        end = name.rfind("/", 0, end)
+        if end < 0:
+            break
         yield name[: end + 1]
     yield ""
 
@@ -120,8 +127,8 @@ def read(upload: Upload) -> Model:
     folder, limits = _folder(upload), upload.limits
     _take_zarr(folder, limits)
     tree = folder.files.get(TREE)
-    metadata = _json(tree, TREE, limits) if tree is not None else {}
-    nodes = nodes_of(metadata, limits, TREE) if tree is not None else _by_folder(folder)
+    metadata = tree_of(_data(tree, TREE, limits), limits, TREE) if tree is not None else {}
+    nodes: Sequence[Node] = metadata["tree_metadata"] if tree is not None else _by_folder(folder)
     arrays, partial = _arrays(folder, nodes, limits)
     tops = {node.path[0] for node in nodes}
     named = describe_tree(arrays, tops, limits)
@@ -178,10 +185,14 @@ def _folder(upload: Upload) -> _Folder:
 
 
 def _json(source: Source, name: str, limits: Limits) -> dict[str, Any]:
+    data = _data(source, name, limits)
+    return parse_object(data, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=name)
+
+
+def _data(source: Source, name: str, limits: Limits) -> bytes:
     if source.size > limits.json_bytes:
         raise LimitExceeded("json_bytes", limits.json_bytes, msg("The metadata file is too large."), member=name)
-    data = source.read_at(0, source.size)
-    return parse_object(data, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=name)
+    return source.read_at(0, source.size)
 
 
 def _optional(folder: _Folder, name: str, limits: Limits) -> dict[str, Any]:
@@ -225,7 +236,7 @@ def _arrays(folder: _Folder, nodes: Iterable[Node], limits: Limits) -> tuple[lis
     partial = False
     for node in nodes:
         if node.is_array and not node.skipped:
-            shape = node.written or written.get(node.name)
+            shape = node.written or (written.get(node.name) if written else None)
             if known and not whole.get(node.name, node.type != "jax.Array"):
                 shape = None
             one, guessed = _array(folder, node, shape, sure=known or node.type != "jax.Array")
@@ -235,7 +246,7 @@ def _arrays(folder: _Folder, nodes: Iterable[Node], limits: Limits) -> tuple[lis
 
 
 def _array(folder: _Folder, node: Node, shape: Sizes | None, *, sure: bool) -> tuple[Found, bool]:
-    zarr = folder.zarrs.get(node.name) or folder.zarrs.get("/".join(node.path))
+    zarr = (folder.zarrs.get(node.name) or folder.zarrs.get("/".join(node.path))) if folder.zarrs else None
     if zarr is not None:
         size = stored_bytes(zarr.dtype, element_count(zarr.shape))
         return Found(node.path, zarr.shape, zarr.dtype, size), False

@@ -29,6 +29,8 @@ FORMAT = Format(
 _SUFFIXES = (".pdmodel", "__model__")
 _COMBINED = (".pdiparams", "__params__", "params", "weights", "model.params")
 _MEMBERS_KEPT = 1000
+_MOST_SHARING = 20
+"""Most programs of one folder that are told with the tensors in it: no folder of a model has several."""
 
 
 def find(upload: Upload) -> Sequence[frozenset[str]]:
@@ -38,16 +40,21 @@ def find(upload: Upload) -> Sequence[frozenset[str]]:
     for plain in names:
         folders.setdefault(plain.rpartition("/")[0], []).append(plain)
     found = []
+    several: dict[str, list[str]] = {}
     for plain, name in names.items():
         if not plain.endswith(_SUFFIXES) or not looks_like_program(upload.parts[name]):
             continue
         stem = plain.removesuffix(".pdmodel")
-        if stem != plain:
-            beside = [names[stem + end] for end in (".pdiparams", ".pdiparams.info") if stem + end in names]
+        if stem == plain:
+            several.setdefault(plain.rpartition("/")[0], []).append(name)
         else:
-            siblings = (names[other] for other in folders[plain.rpartition("/")[0]])
-            beside = [other for other in siblings if looks_like_tensor(upload.parts[other])]
-        found.append(frozenset((name, *beside)))
+            beside = [names[stem + end] for end in (".pdiparams", ".pdiparams.info") if stem + end in names]
+            found.append(frozenset((name, *beside)))
+    for folder, programs in several.items():
+        siblings = (names[other] for other in folders[folder])
+        tensors = [other for other in siblings if looks_like_tensor(upload.parts[other])]
+        shared = tensors if len(programs) <= _MOST_SHARING else ()
+        found.extend(frozenset((name, *shared)) for name in programs)
     return tuple(found)
 
 

@@ -9,8 +9,7 @@ from service.catalog.paddle_files import Files, describe_program, normal
 from service.errors import LimitExceeded, MalformedFile
 from service.formats import Format, Upload
 from service.language import msg
-from service.parsers.json_text import parse_object
-from service.parsers.paddle_pir import is_pir, program
+from service.parsers.paddle_pir import program
 from service.parsers.paddle_tensors import looks_like_tensor
 from service.plain import text
 from service.source import Source, head
@@ -69,14 +68,11 @@ def read(upload: Upload) -> Model:
     member = None if upload.single is not None else name
     if source.size > limits.json_bytes:
         raise LimitExceeded("json_bytes", limits.json_bytes, msg("The program is too large to be read."), member=member)
-    data = source.read_at(0, source.size)
-    document = parse_object(data, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=member)
-    if not is_pir(document):
-        raise MalformedFile(msg("The program does not say that it is PIR."), member=member)
+    found = program(source.read_at(0, source.size), limits, member)
     files = Files(combined=next(((other, held) for other, held in upload.parts.items() if other != name), None))
     info = ModelInfo(
         format=FORMAT.id,
         framework=FORMAT.framework,
         members=() if member is None else tuple(text(part, 500) for part in list(upload.parts)[:_MEMBERS_KEPT]),
     )
-    return describe_program(program(document, limits), files, info, source)
+    return describe_program(found, files, info, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from service.catalog.paddle_states import NAMES, describe_saved
-from service.catalog.torch_dangers import dangers_of, trailing
+from service.catalog.torch_dangers import dangers_alone
 from service.catalog.torch_model import Description
 from service.catalog.torch_report import build
 from service.errors import MalformedFile
@@ -61,9 +61,7 @@ def read(upload: Upload) -> Model:
         raise MalformedFile(msg("A pickle is a single file."))
     limits = upload.limits
     trace = run(source, 0, limits)
-    dangers = dangers_of(trace, source, limits, None)
-    if trace.broken is None:
-        dangers.extend(trailing(source, trace.end, limits, None))
+    dangers = dangers_alone(trace, source, limits, None)
 
     def look() -> tuple[Description, list[Danger]]:
         saved = describe_saved(trace.value, limits, trace.begins)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from service.config import Limits
 from service.errors import InputError, InvalidSpec, LimitExceeded
@@ -16,7 +17,7 @@ from service.formats import HEAD_BYTES, Upload
 from service.language import msg
 from service.parsers import json_text
 from service.plain import text
-from service.source import head
+from service.source import Meter, Source, head
 
 _START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
 
@@ -34,14 +35,41 @@ def hints(upload: Upload, *words: bytes) -> bool:
     return all(b'"' + word + b'"' in start for word in words)
 
 
+def mentions(source: Source, words: Iterable[bytes], most: int) -> bool:
+    """Whether one of `words` is quoted in a file of at most `most` bytes, or in the head of a longer one.
+
+    It is worth parsing then, which is a hundred times the work.
+    """
+    data = head(source, source.size if source.size <= most else HEAD_BYTES)
+    return any(b'"' + word + b'"' in data for word in words)
+
+
 def peek(upload: Upload) -> Any:
     """The document, or None where there is no acceptable JSON; for `accept`, which never raises."""
-    if not begins_like_json(upload) or upload.single is None or upload.single.size > upload.limits.spec_bytes:
+    source = upload.single
+    if source is None or not begins_like_json(upload) or not may_peek(source, upload.limits.spec_bytes):
         return None
     try:
         return _parse(upload)
     except InputError:
         return None
+
+
+def may_peek(source: Source, most: int) -> bool:
+    """Whether a document may be parsed just to see what it is: one of up to `most` bytes, and not the thousandth.
+
+    A small archive unpacks to hundreds of megabytes of documents; later ones are told by their beginning.
+    """
+    peeked = _peeked.get(source.meter, 0) + source.size
+    if source.size > most or peeked > _MOST_PEEKED:
+        return False
+    _peeked[source.meter] = peeked
+    return True
+
+
+_peeked: WeakKeyDictionary[Meter, int] = WeakKeyDictionary()
+"""Bytes of documents that were parsed in one analysis just to see what they are."""
+_MOST_PEEKED = 16 << 20
 
 
 def load(upload: Upload) -> Any:

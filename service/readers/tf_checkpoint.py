@@ -177,14 +177,10 @@ def _files(upload: Upload) -> _Files:
     if index is None:
         raise MalformedFile(msg("No index of a checkpoint is among the files."))
     prefix = index.removesuffix(_INDEX)
-    shards = {number: Shard(_given(upload, one.member), one.source) for number, one in shards_of(parts, prefix).items()}
+    given = {normal_name(name): name for name in reversed(upload.parts)}
+    shards = {number: Shard(given[one.member], one.source) for number, one in shards_of(parts, prefix).items()}
     meta = f"{prefix}{_META}"
-    return _Files(prefix, index, parts[index], shards, (_given(upload, meta), parts[meta]) if meta in parts else None)
-
-
-def _given(upload: Upload, name: str) -> str:
-    """The name under which a part was uploaded."""
-    return next(given for given in upload.parts if normal_name(given) == name)
+    return _Files(prefix, index, parts[index], shards, (given[meta], parts[meta]) if meta in parts else None)
 
 
 def _bundle(files: _Files, upload: Upload) -> Bundle:

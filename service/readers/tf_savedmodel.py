@@ -5,7 +5,9 @@ Knows the files' names and which of them says what; messages are read in `parser
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from service.catalog.tf_bundle import Data, Shard, is_data_file, shards_of
@@ -42,6 +44,7 @@ FORMAT = Format(
 
 _MAIN, _METADATA, _FINGERPRINT, _INDEX = "saved_model.pb", "keras_metadata.pb", "fingerprint.pb", "variables.index"
 _FOLDERS = ("variables/", "assets/", "assets.extra/")
+_DATA = "variables."
 _MAX_MEMBERS = 1000
 
 
@@ -57,21 +60,27 @@ class _Parts(NamedTuple):
 def find(upload: Upload) -> Sequence[frozenset[str]]:
     """Each `saved_model.pb` with what belongs to it below and beside it."""
     names = {normal_name(name): name for name in upload.parts}
+    ordered = sorted(names)
     found: list[frozenset[str]] = []
     for name in names:
         if base(name) == _MAIN:
             here = folder(name)
-            found.append(frozenset(given for one, given in names.items() if _belongs(one, here)))
+            below = (_below(ordered, f"{here}{lead}") for lead in (*_FOLDERS, _DATA))
+            own = [one for one in chain.from_iterable(below) if _belongs(one, here)]
+            beside = [f"{here}{one}" for one in (_MAIN, _METADATA, _FINGERPRINT, _INDEX)]
+            found.append(frozenset(names[one] for one in (*own, *beside) if one in names))
     return found
 
 
+def _below(ordered: Sequence[str], lead: str) -> Sequence[str]:
+    """Those of the sorted names that begin with `lead`."""
+    return ordered[bisect_left(ordered, lead) : bisect_left(ordered, f"{lead}\U0010ffff")]
+
+
 def _belongs(name: str, here: str) -> bool:
-    if not name.startswith(here):
-        return False
+    """Whether a name that begins as one of the folders, or as a data file, is one."""
     rest = name[len(here) :]
-    if rest.startswith(_FOLDERS):
-        return True
-    return rest in (_MAIN, _METADATA, _FINGERPRINT, _INDEX) or (rest.startswith("variables.") and is_data_file(rest))
+    return rest.startswith(_FOLDERS) or is_data_file(rest)
 
 
 def accept(upload: Upload) -> bool:

@@ -18,12 +18,13 @@ from service.catalog.tf_files import base, folder, normal, normal_name
 from service.catalog.tf_states import set_apart
 from service.catalog.tf_training import describe, with_optimizer
 from service.catalog.tf_variables import as_stored, beside, found_by_key
-from service.catalog.tfjs_graph import describe_topology
+from service.catalog.tfjs_graph import Nodes, describe_topology
 from service.catalog.tfjs_manifest import Group, Laid, lay_out, path_dangers, read_manifest
 from service.config import Limits
 from service.errors import InputError, MalformedFile
 from service.formats import HEAD_BYTES, Format, Upload
 from service.language import Message, msg
+from service.parsers.json_streams import Routes, parse_each
 from service.parsers.json_text import parse
 from service.plain import json_value, text
 from service.source import Source, head
@@ -43,6 +44,8 @@ FORMAT = Format(
 )
 
 _PATHS = re.compile(rb'"paths"\s*+:\s*+(\[[^\]\[{]*+\])')
+_MOST_PATHS = 100_000
+"""Most paths of all manifests together that are looked for among the files."""
 _START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*([{\[])")
 _GROUP = re.compile(_START.pattern + rb'[ \t\r\n]*\{[ \t\r\n]*"weights"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*\{')
 """How a manifest without a topology begins; its files are named behind the weights, where it may be cut off."""
@@ -59,11 +62,14 @@ def find(upload: Upload) -> Sequence[frozenset[str]]:
     """Each model's or manifest's JSON with the shards that it names."""
     names = {normal_name(name): name for name in upload.parts}
     found: list[frozenset[str]] = []
+    left = _MOST_PATHS
     for name, given in names.items():
         if not name.endswith(".json") or not _looks_right(upload.parts[given]):
             continue
         here = folder(name)
-        wanted = {normal_name(f"{here}{path}") for path in _paths(upload.parts[given], upload.limits)}
+        paths = _paths(upload.parts[given], upload.limits) if left > 0 else []
+        left -= len(paths)
+        wanted = {normal_name(f"{here}{path}") for path in paths}
         found.append(frozenset([given, *(names[one] for one in wanted if one in names)]))
     return found
 
@@ -101,8 +107,9 @@ def _paths(source: Source, limits: Limits) -> list[str]:
 
 
 def _parsed(source: Source, limits: Limits, member: str | None) -> Any:
+    routes: Routes = {("modelTopology", "node"): Nodes().take}
     data = head(source, limits.json_bytes + 1)
-    return parse(data, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=member)
+    return parse_each(data, routes, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=member)
 
 
 def _manifest(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from service.catalog.torch_dangers import dangers_of, trailing
+from service.catalog.torch_dangers import dangers_alone
 from service.catalog.torch_model import Description, describe_saved
 from service.catalog.torch_report import build
 from service.catalog.torch_storage import Storage, persistent
@@ -19,7 +19,7 @@ from service.errors import MalformedFile
 from service.formats import Format, Upload
 from service.language import msg
 from service.parsers.pickle_opcodes import run
-from service.parsers.pickle_types import Blob
+from service.parsers.pickle_types import Blob, Trace
 from service.source import BytesSource, Source, WindowSource, head
 from service.tree import Danger, Model, ModelInfo
 
@@ -35,17 +35,19 @@ FORMAT = Format(
 
 _BINARY = re.compile(rb"\x80[\x01-\x05]")
 _TEXT = re.compile(rb"[(\]}cilpgVSIFLNX)dt0-9U]")
+_KEPT = re.compile(rb"\([dl]p[0-9]{1,9}\n|[\]}]q\x00")
+"""How Python begins a dictionary or list in the protocols without a mark; no text begins so."""
 _PROBE_BYTES = 4096
 _PROBE_OPCODES = 2000
 
 
 def accept(upload: Upload) -> bool:
-    """A pickle by its first opcodes: a protocol mark, or opcodes that run and name something or come to an end."""
+    """A pickle by its first opcodes: a mark, an empty collection, or opcodes that name something or come to an end."""
     source = upload.single
     if source is None:
         return False
     start = head(source, _PROBE_BYTES)
-    if _BINARY.match(start):
+    if _BINARY.match(start) or _KEPT.match(start):
         return True
     return bool(_TEXT.match(start)) and _runs(start, source)
 
@@ -68,15 +70,19 @@ def read(upload: Upload) -> Model:
         raise MalformedFile(msg("A pickle is a single file."))
     limits = upload.limits
     trace = run(source, 0, limits, persistent, {"torch.storage._load_from_bytes": _Storages(source)})
-    dangers = dangers_of(trace, source, limits, None)
-    if trace.broken is None:
-        dangers.extend(trailing(source, trace.end, limits, None))
+    dangers = dangers_alone(trace, source, limits, None)
     weigher = Weigher(lambda _: Place(None, None, None), limits)
 
     def look() -> tuple[Description, list[Danger]]:
         return describe_saved(trace.value, weigher, limits), weigher.dangers
 
-    return build(ModelInfo(format=FORMAT.id, framework=FORMAT.framework), trace.broken, dangers, look)
+    return build(ModelInfo(format=FORMAT.id, framework=_framework(trace)), trace.broken, dangers, look)
+
+
+def _framework(trace: Trace) -> str:
+    """PyTorch where anything of it is named: any library, and none, writes plain pickles."""
+    named = any((use.module or "").partition(".")[0] == "torch" for use in trace.uses.values())
+    return FORMAT.framework if named else "unknown"
 
 
 class _Storages:

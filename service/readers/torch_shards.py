@@ -6,7 +6,7 @@ Each file is read by the readers of torch.save files; this one joins what they s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
 import msgspec
@@ -15,6 +15,7 @@ from service.catalog.hf_folder import Folder, Kind, folders, whole
 from service.catalog.hf_model import Documents, Weights, assemble, document_findings, read_documents, with_documents
 from service.catalog.named import Stored
 from service.catalog.shards import read_index
+from service.catalog.torch_dtypes import is_quantised
 from service.errors import InputError, MalformedFile
 from service.formats import Format, Upload
 from service.language import msg
@@ -123,7 +124,7 @@ def _weights(folder: Folder, models: Mapping[str, Model]) -> Weights:
     known = all(one.bytes is not None for one in arrays)
     return Weights(
         arrays=arrays,
-        held={file: [one.name for one in _stored({file: model})] for file, model in models.items()},
+        held={file: _keys(model) for file, model in models.items()},
         sizes=(whole_bytes, sum(unique.values())) if known else (),
         findings=[finding for model in models.values() for finding in model.findings],
         dangers=[danger for part, model in parts.items() for danger in _dangers(model, part)],
@@ -132,12 +133,22 @@ def _weights(folder: Folder, models: Mapping[str, Model]) -> Weights:
     )
 
 
+def _keys(model: Model) -> list[str]:
+    """What the state_dict of a file holds: what belongs to a quantised tensor or a packed object is no entry of it."""
+    arrays = list(_stored({"": model}))
+    names = (one.name if one.role is None else one.name.rpartition("[")[0] for one in arrays)
+    return [name for name in dict.fromkeys(names) if name]
+
+
 def _stored(models: Mapping[str, Model]) -> Iterator[Stored]:
     """Every weight of files read one by one; those tied within a file share an identity."""
     for part, model in models.items():
         held = chain((layer.weights for layer in model.layers), (state.weights for state in model.states))
-        for weight in chain.from_iterable(held):
+        weights = list(chain.from_iterable(held))
+        quantised = {weight.stored_as for weight in weights if is_quantised(weight.dtype)}
+        for weight in weights:
             name = weight.stored_as or weight.name
+            told = _is_part(name, quantised)
             yield Stored(
                 name=name,
                 shape=None if weight.shape is None else tuple(size or 0 for size in weight.shape),
@@ -147,7 +158,15 @@ def _stored(models: Mapping[str, Model]) -> Iterator[Stored]:
                 stored_as=name,
                 identity=(part, weight.tied_to or name),
                 stored_count=weight.stored_count,
+                role=weight.role if told else None,
+                group=weight.group if told or name in quantised else None,
             )
+
+
+def _is_part(name: str, quantised: Collection[str | None]) -> bool:
+    """Whether PyTorch itself says what an array is: the scales of a quantised tensor, a tensor in a packed object."""
+    of, _, local = name.rpartition(".")
+    return name.endswith("]") or (local in ("scales", "zero_points") and of in quantised)
 
 
 def _moved(weight: Weight, part: str) -> Weight:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.catalog.torch_dangers import dangers_of
-from service.catalog.torch_dtypes import STORAGES, stored_bytes
+from service.catalog.torch_dtypes import STORAGES, storage_bytes
 from service.catalog.torch_model import Description, describe_saved
 from service.catalog.torch_report import build
 from service.catalog.torch_storage import MAX_RANK, Storage
@@ -140,7 +140,7 @@ def _load_storages(source: Source, objects: _Objects, limits: Limits) -> None:
         key, device, kind = _triple(trace, offset)
         dtype = STORAGES.get((kind.name or "").rpartition(".")[2]) if kind is not None else None
         count = int.from_bytes(source.read_at(trace.end, 8), "little", signed=True)
-        length = stored_bytes(dtype, count) if count >= 0 else None
+        length = storage_bytes(dtype, count) if count >= 0 else None
         if length is None:
             raise MalformedFile(msg("A storage's class or element count is not known."), offset=trace.end)
         objects.found[key] = Storage(str(key), dtype, count, device if isinstance(device, str) else None)

@@ -78,15 +78,20 @@ class WeightValues:
         dtype: The report's name of the element type.
         element: How a code becomes a number.
         count: Number of elements.
+        bytes: Bytes in which they are stored.
+        dequantised: Whether the numbers are made of blocks of codes, and are not what is stored.
     """
 
-    def __init__(self, stored: Stored, element: Element, meter: Meter) -> None:
+    def __init__(self, stored: Stored, element: Element, meter: Meter, blocks: int | None = None) -> None:
+        """`blocks`: bytes of the blocks that the numbers are made of, where they are."""
         self.stored = stored
         self.element = element
         self.meter = meter
         self.shape = stored.shape
         self.dtype = element.name
         self.count = math.prod(stored.shape)
+        self.dequantised = blocks is not None
+        self.bytes = self.count * stored.code.itemsize if blocks is None else blocks
 
     def chunks(self) -> Iterator[Array]:
         """All codes in C order, flat and contiguous, at most 1 MiB each; `element.decode` makes them numbers.
@@ -94,7 +99,7 @@ class WeightValues:
         Raises:
             InputError: As `Stored.box`. LimitExceeded: more bytes than one analysis may look at.
         """
-        self.meter.add_values(self.count * self.stored.code.itemsize)
+        self.meter.add_values(self.bytes)
         size = CHUNK_BYTES // self.stored.code.itemsize
         for start, stop in self.boxes():
             flat = self.stored.box(start, stop).reshape(-1)

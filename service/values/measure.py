@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import numpy as np
 
 from service.errors import InputError
 from service.formats import Upload
+from service.language import Message, msgn
 from service.measured import VECTOR, WeightStatistics
 from service.tree import Layer, Model, Weight
 from service.values.base import Values, ValuesUnavailable, WeightValues
@@ -33,7 +35,25 @@ def measure(upload: Upload, model: Model, progress: Progress) -> Model:
     measured once. Memory is bounded whatever the weights' sizes.
     """
     run = _Run(open_values(upload, model), model, progress)
-    return msgspec.structs.replace(model, layers=tuple(run.layer(layer) for layer in model.layers))
+    layers = tuple(run.layer(layer) for layer in model.layers)
+    return msgspec.structs.replace(model, layers=layers, notes=(*model.notes, *_of_blocks(layers)))
+
+
+def _of_blocks(layers: Iterable[Layer]) -> tuple[Message, ...]:
+    """A note where statistics are not of what is stored."""
+    held = chain.from_iterable(layer.weights for layer in layers)
+    dtypes = [weight.dtype or "" for weight in held if weight.statistics is not None and weight.statistics.dequantised]
+    if not dtypes:
+        return ()
+    return (
+        msgn(
+            "The statistics of {n} weight are of the numbers that its blocks ({dtypes}) stand for, dequantised to"
+            " single precision as ggml does, not of the codes that are stored.",
+            "The statistics of {n} weights are of the numbers that their blocks ({dtypes}) stand for, dequantised to"
+            " single precision as ggml does, not of the codes that are stored.",
+            n=len(dtypes), dtypes=tuple(sorted(set(dtypes))),
+        ),
+    )  # fmt: skip
 
 
 class _Run:
@@ -78,6 +98,8 @@ class _Run:
 
     def _look(self, values: WeightValues, key: Hashable) -> WeightStatistics:
         seen = statistics_of(values, self._layouts[key], self._advance)
+        if values.dequantised:
+            seen = msgspec.structs.replace(seen, dequantised=True)
         if key in self._listed and 0 < values.count <= VECTOR and values.element.code.kind != "c":
             return msgspec.structs.replace(seen, values=_listed(values.array()))
         return seen
@@ -100,7 +122,7 @@ def statistics_of(
     for chunk in values.chunks():
         found.add(chunk)
         if advance is not None:
-            advance(chunk.nbytes)
+            advance(chunk.size * values.bytes // values.count)
     return found.result()
 
 

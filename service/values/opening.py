@@ -15,10 +15,13 @@ from service.parsers.hdf5_pages import Pages, find_hdf5, open_pages
 from service.source import Source
 from service.tree import Layer, Location, Model, Report, Shape, Weight
 from service.values.base import Index, Stored, Values, ValuesUnavailable, WeightValues
+from service.values.blocks import blocks, is_blocks
+from service.values.blocks import element as numbers_of_blocks
 from service.values.containers import Container
 from service.values.datasets import dataset
 from service.values.elements import Element, element_of
 from service.values.packed import Nibbles
+from service.values.pieces import is_flax, joined
 from service.values.strided import strided
 
 
@@ -35,6 +38,8 @@ SEVERAL = "several"
 """The format of an upload that holds models of more than one."""
 _HDF5 = frozenset({"keras_v3", "keras_h5", "keras_weights_h5"})
 """Formats that keep each weight as a dataset of an HDF5 file."""
+_MOST_AXES = 63
+"""NumPy knows 64, of which one is needed to unpack."""
 _NO_PLACE = msg(
     "Its values do not lie in the upload as one plain array: they are in a file that was not sent or is cut off,"
     " packed, compressed, in several pieces, or the file does not tell where."
@@ -71,8 +76,11 @@ class StorageValues:
 
     def of(self, _layer: Layer, weight: Weight) -> WeightValues:
         """See `Values.of`."""
-        element, shape = _described(weight)
         place = weight.location
+        if is_blocks(weight.dtype) and place is not None and place.offset is not None:
+            held = blocks(self._container.open(place.member), place.offset, weight.dtype or "", _fixed(weight.shape))
+            return WeightValues(held, numbers_of_blocks(), self._meter, held.bytes)
+        element, shape = _described(weight)
         if place is None or place.offset is None:
             raise ValuesUnavailable(_NO_PLACE)
         source = self._container.open(place.member)
@@ -81,6 +89,9 @@ class StorageValues:
         if place.strides is None and place.length is not None and place.length < whole:
             packed = _packed(source, place.offset, place.length, shape, element)
             return WeightValues(packed, element, self._meter)
+        if place.strides is None and place.length is not None and place.length > whole and is_flax(source):
+            pieces = joined(source, place.offset, place.length, whole, element.name)
+            return WeightValues(strided(pieces, 0, shape, None, element), element, self._meter)
         return WeightValues(strided(source, place.offset, shape, place.strides, element, big=big), element, self._meter)
 
 
@@ -173,6 +184,8 @@ def _fixed(shape: Shape | None) -> Index:
     sizes = tuple(size for size in shape or () if size is not None)
     if shape is None or len(sizes) != len(shape):
         raise ValuesUnavailable(msg("Its shape is not known."))
+    if len(sizes) > _MOST_AXES:
+        raise ValuesUnavailable(msg("It has {n} axes; {most} are read at most.", n=len(sizes), most=_MOST_AXES))
     return sizes
 
 

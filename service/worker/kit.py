@@ -1,7 +1,8 @@
 """What a warm process imports before the first task, by kind; knows no uploads and starts no work.
 
 The static kind carries every reader, a framework kind its builder, and both the enrichers. The kind values carries the
-readers, too, and what reads numbers: NumPy is imported there and nowhere else.
+readers, too, and what reads numbers: NumPy is imported there and nowhere else. What opens uploads is imported where
+there are readers only, so that a framework's environment needs none of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from service.enrich.pipeline import warm as warm_enrichers
 from service.formats import Reader, Upload
 from service.registry import Builder, load_builder, load_readers
 from service.tree import Model, Report
-from service.worker.rehearsal import rehearse
+from service.wire import Answer
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # a pool of threads does not survive a fork
@@ -40,6 +41,17 @@ Compare = Callable[[Report, Report, Any], Comparison]
 """Takes left, right and the pair of their values, or None."""
 
 
+Read = Callable[..., Answer]
+"""Takes an upload, readers and perhaps what measures a model; gives what was found."""
+
+
+class ReadingTools(Protocol):
+    """What `service.worker.uploads` offers."""
+
+    read: Read
+    rehearse: Callable[..., None]
+
+
 class ValuesTools(Protocol):
     """What `service.worker.values` offers."""
 
@@ -57,12 +69,13 @@ class ValuesTools(Protocol):
 
 
 class Kit(NamedTuple):
-    """The modules of a kind: readers or a builder, never both; what compares; what reads values."""
+    """The modules of a kind: readers or a builder, never both; what compares; what reads values; what reads at all."""
 
     readers: tuple[Reader, ...]
     builder: Builder | None
     compare: Compare | None = None
     values: ValuesTools | None = None
+    read: Read | None = None
 
     @property
     def framework_version(self) -> str | None:
@@ -83,18 +96,22 @@ def load(kind: str, module: Path | None) -> Kit:
 
 
 def _reading(kind: str) -> Kit:
-    readers = load_readers()
+    readers, tools = load_readers(), _tools()
     if kind == "static":
-        rehearse(readers)
-        return Kit(readers, None, compare)
+        tools.rehearse(readers)
+        return Kit(readers, None, compare, None, tools.read)
     values = cast("ValuesTools", importlib.import_module("service.worker.values"))
-    rehearse(readers, values.measure)
-    return Kit(readers, None, compare, values)
+    tools.rehearse(readers, values.measure)
+    return Kit(readers, None, compare, values, tools.read)
+
+
+def _tools() -> ReadingTools:
+    return cast("ReadingTools", importlib.import_module("service.worker.uploads"))
 
 
 def _stand_in(module: Any) -> Kit:
-    offers_values = hasattr(module, "measure")
-    return Kit((module,), None, getattr(module, "compare", None), module if offers_values else None)
+    values = module if hasattr(module, "measure") else None
+    return Kit((module,), None, getattr(module, "compare", None), values, _tools().read)
 
 
 def _from_file(path: Path) -> ModuleType:

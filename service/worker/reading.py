@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from service import wire
 from service.enrich.joining import join, placed, with_notes
@@ -12,10 +13,13 @@ from service.formats import BuildRequest, Reader, Upload
 from service.language import Message, msg, msgn
 from service.plain import text
 from service.tree import Model
-from service.worker.searching import MOST_NAMED, Found, Search, search
+from service.worker.gathering import Held, gather
+from service.worker.searching import MOST_NAMED, Found, Search, folder_of, search
 
 SEVERAL = "several"
 """What read an upload of several models, where it was not one reader."""
+_Failed = list[tuple[str, ErrorInfo]]
+_Placed = TypeVar("_Placed", Found, Held)
 BESIDE = msg("Only a framework can build it, and it is built only when it is sent alone.")
 
 
@@ -33,7 +37,7 @@ def read(upload: Upload, readers: Sequence[Reader], measure: Callable[[Model], M
     answer = _read(only)
     if isinstance(answer, BuildRequest):
         return wire.Answer(build=answer, reader=only.reader.FORMAT.id)
-    model = with_notes(answer, _unread(searched), searched.dangers)
+    model = with_notes(answer, _unread(searched.unread), searched.dangers)
     return wire.Answer(model=enrich(measure(model)), reader=only.reader.FORMAT.id)
 
 
@@ -51,18 +55,31 @@ def _read(found: Found) -> Model | BuildRequest:
 
 def _several(searched: Search, measure: Callable[[Model], Model]) -> wire.Answer:
     """All models as one; those that cannot be read are named, unless none can."""
-    models: list[tuple[str, Model]] = []
-    failed: list[tuple[str, ErrorInfo]] = []
-    for found in searched.found:
-        try:
-            models.append((found.path, enrich(measure(_static(_read(found))))))
-        except InputError as error:
-            failed.append((found.path, error.info))
-            if len(failed) == len(searched.found):
-                raise
-    joined = with_notes(join(models, failed), _unread(searched), searched.dangers)
-    ids = {found.reader.FORMAT.id for found in searched.found}
+    readers = {one.path: one.reader.FORMAT.id for one in searched.found}
+    held, unreadable = _each(searched.found, lambda one: measure(_static(_read(one))))
+    gathered = gather([Held(one.path, folder_of(one.upload.parts), model) for one, model in held])
+    kept, uncounted = _each(gathered.models, lambda one: enrich(one.model))
+    notes, failed = _unread([*searched.unread, *gathered.empty]), [*unreadable, *uncounted]
+    if len(kept) == 1 and not failed:
+        ((only, model),) = kept
+        return wire.Answer(model=with_notes(model, notes, searched.dangers), reader=readers[only.path])
+    joined = with_notes(join([(one.path, model) for one, model in kept], failed), notes, searched.dangers)
+    ids = set(readers.values())
     return wire.Answer(model=joined, reader=ids.pop() if len(ids) == 1 else SEVERAL)
+
+
+def _each(given: Sequence[_Placed], work: Callable[[_Placed], Model]) -> tuple[list[tuple[_Placed, Model]], _Failed]:
+    """What `work` makes of each, and why it makes nothing of others; raises the last error where it fails for all."""
+    done: list[tuple[_Placed, Model]] = []
+    failed: _Failed = []
+    for one in given:
+        try:
+            done.append((one, work(one)))
+        except InputError as error:
+            failed.append((one.path, error.info))
+            if len(failed) == len(given):
+                raise
+    return done, failed
 
 
 def _static(answer: Model | BuildRequest) -> Model:
@@ -71,8 +88,8 @@ def _static(answer: Model | BuildRequest) -> Model:
     raise UnsupportedFeature(BESIDE)
 
 
-def _unread(searched: Search) -> list[Message]:
-    names = [text(name, 100) for name in searched.unread]
+def _unread(unread: Iterable[str]) -> list[Message]:
+    names = [text(name, 100) for name in unread]
     if not names:
         return []
     shown = (*names[:MOST_NAMED], "…") if len(names) > MOST_NAMED else tuple(names)

@@ -6,7 +6,7 @@ Knows readers by what they offer and archives by their members; must not know an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
@@ -91,7 +91,7 @@ def _look_into(upload: Upload, readers: Sequence[Reader], search: Search, depth:
             taken.append((reader, names, own))
             for name in own:
                 del left[name]
-    paths = _paths([names for _, names, _ in taken], [own for _, _, own in taken])
+    paths = _paths(taken)
     search.found.extend(
         Found(reader, upload.only(names), path) for (reader, names, _), path in zip(taken, paths, strict=True)
     )
@@ -136,19 +136,30 @@ def _members(source: Source, prefix: str, upload: Upload, search: Search) -> Upl
     return Upload(members, upload.meter)
 
 
-def _paths(sets: Sequence[frozenset[str]], owned: Sequence[frozenset[str]]) -> list[str]:
+def _paths(taken: Sequence[tuple[Reader, frozenset[str], frozenset[str]]]) -> list[str]:
     """Where each set of files is: the folder that holds them all, or a file of its own where others are there too."""
-    holders = Counter(chain.from_iterable(sets))
-    folders = [_folder(own) for own in owned]
+    holders = Counter(chain.from_iterable(names for _, names, _ in taken))
+    folders = [folder_of(own) for _, _, own in taken]
     several = Counter(folders)
     found = []
-    for folder, own in zip(folders, owned, strict=True):
+    for folder, (reader, _, own) in zip(folders, taken, strict=True):
         only = [name for name in own if holders[name] == 1] or own
-        found.append(folder if folder and several[folder] == 1 else min(only, key=lambda name: (len(name), name)))
+        found.append(folder if folder and several[folder] == 1 else _main(only, reader))
     return found
 
 
-def _folder(names: frozenset[str]) -> str:
+def _main(names: Iterable[str], reader: Reader) -> str:
+    """The file that a set is called by: with the first ending of its format that any has, not a document beside it."""
+    endings = reader.FORMAT.extensions
+
+    def place(name: str) -> tuple[int, int, str]:
+        first = next((at for at, ending in enumerate(endings) if name.endswith(ending)), len(endings))
+        return first, len(name), name
+
+    return min(names, key=place)
+
+
+def folder_of(names: Iterable[str]) -> str:
     """The folder that holds them all; empty where that has no name."""
     folders = [name.replace("\\", "/").split("/")[:-1] for name in names]
     common = folders[0]

@@ -23,7 +23,6 @@ from service.source import FileSource, Meter
 from service.tree import Report
 from service.worker import selftest
 from service.worker.kit import Kit
-from service.worker.reading import read
 from service.worker.telling import Tell, ToldMeter, nobody
 
 T = TypeVar("T")
@@ -63,11 +62,11 @@ def _meter(task: wire.Task, tell: Tell) -> ToldMeter:
 
 
 def _read(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
-    return read(_upload(task.parts, files, meter), kit.readers)
+    return _offered(kit.read)(_upload(task.parts, files, meter), kit.readers)
 
 
 def _measure(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
-    values = _offered(kit.values)
+    values, read = _offered(kit.values), _offered(kit.read)
     upload = _upload(task.parts, files, meter)
     return read(upload, kit.readers, lambda model: values.measure(upload, model, meter.tell))
 

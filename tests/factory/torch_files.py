@@ -359,6 +359,20 @@ def lbfgs_state(model: nn.Module) -> dict:
     return optimizer.state_dict()
 
 
+def write_quantized_tensors() -> None:
+    """A state_dict of quantised tensors, one for the whole array and two by channel, of which one has 4 bits."""
+    values = torch.arange(40.0).reshape(10, 4) / 20
+    scales, zeros = torch.full((10,), 0.05), torch.zeros(10)
+    state = {
+        "fc.weight": torch.quantize_per_tensor(values, 0.1, 3, torch.qint8),
+        "fc.bias": torch.zeros(10),
+        "emb.weight": torch.quantize_per_channel(values, scales, zeros, 0, torch.quint8),
+        "small.weight": torch.quantize_per_channel(values, scales, zeros, 0, torch.quint4x2),
+    }
+    put("quantized_tensors_state.pt", state, {})
+    put("quantized_tensors_state_legacy.pth", state, {}, legacy=True)
+
+
 def write_quantized() -> None:
     """Dynamic and static quantisation, where this build has an engine for it."""
     engines = [name for name in torch.backends.quantized.supported_engines if name != "none"]
@@ -524,6 +538,7 @@ write_classes()
 write_plain()
 write_checkpoints()
 write_quantized()
+write_quantized_tensors()
 write_fx()
 write_scripts()
 write_exports()

@@ -32,7 +32,7 @@ SHIPPED = {
     "safetensors": ("safetensors", "fracast", 85_001, ("incomplete", "incomplete")),
     "tf_checkpoint": ("tensorflow", "musicnn", None, ("truncated_file", "truncated_file")),
     "tf_savedmodel": ("tensorflow", "guesslang", 674_604, ("truncated_file", "truncated_file")),
-    "tflite": ("tflite", "helia-profiler", 251, ("truncated_file", "malformed_file")),
+    "tflite": ("tflite", "helia-profiler", 251, ("truncated_file", "truncated_file")),
 }
 """By format: manifest, package, parameters, and what its main file answers when it is cut at 60 % and at 5 %."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -43,14 +44,46 @@ def torch_jit_load(path: str) -> dict[str, Any]:
     return {"weights": parameters | buffers, "types": types}
 
 
+def transformers_build(path: str) -> dict[str, Any]:
+    """Parameters and buffers of the class that a configuration names, built without memory; tied ones once."""
+    import torch
+    import transformers
+
+    document = json.loads(Path(path).read_bytes())
+    with torch.device("meta"):
+        model = getattr(transformers, document["architectures"][0])(transformers.AutoConfig.for_model(**document))
+    held = [*model.named_parameters(), *model.named_buffers()]
+    return {"weights": {name: tensor(value) for name, value in held}}
+
+
 def keras_load_model(path: str) -> dict[str, Any]:
     """All variables of a full model, and the classes of its layers."""
     import keras
 
-    model = keras.models.load_model(path, compile=False)
+    return keras_facts(keras.models.load_model(path, compile=False))
+
+
+def keras_from_json(path: str) -> dict[str, Any]:
+    """The same of the model that an architecture describes."""
+    import keras
+
+    return keras_facts(keras.models.model_from_json(Path(path).read_text()))
+
+
+def keras_facts(model: Any) -> dict[str, Any]:
+    """All variables of a model, and the classes of its layers."""
     learning = {id(variable) for variable in model.trainable_weights}
-    weights = {found.path: tensor(found, trainable=id(found) in learning) for found in model.weights}
+    weights = {name: tensor(found, trainable=id(found) in learning) for name, found in named_variables(model)}
     return {"weights": weights, "types": {layer.name: type(layer).__name__ for layer in model.layers}}
+
+
+def named_variables(model: Any, within: str = "") -> Iterable[tuple[str, Any]]:
+    """Variables with their paths, also where the model is a layer of another: Keras leaves the outer name out."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from named_variables(layer, f"{within}{layer.name}/")
+        else:
+            yield from ((f"{within}{found.path}", found) for found in layer.weights)
 
 
 def stored_datasets(path: str) -> dict[str, Any]:
@@ -66,7 +99,9 @@ def stored_datasets(path: str) -> dict[str, Any]:
 ANSWERS: dict[str, Callable[[str], dict[str, Any]]] = {
     "torch.load": torch_load,
     "torch.jit.load": torch_jit_load,
+    "transformers": transformers_build,
     "keras.load_model": keras_load_model,
+    "keras.from_json": keras_from_json,
     "h5py": stored_datasets,
 }
 

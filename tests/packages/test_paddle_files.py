@@ -24,7 +24,8 @@ from tests.packages.fetch import Shipped, fetch_all, manifest
 
 ANSWERS = Path(__file__).with_name("field_answers.py")
 PROGRAMS = [file for file in manifest("paddle") if file.format == "paddle_inference"]
-FOLDERS = [file for file in manifest("paddle") if file.format == "paddle_tensors"]
+FOLDERS = [file for file in manifest("paddle") if file.format == "paddle_tensors" and file.more]
+ALONE = [file for file in manifest("paddle") if file.format == "paddle_tensors" and not file.more]
 NEW = [file for file in manifest("paddle") if file.format in ("paddle_json", "paddle_params")]
 READERS = {
     "paddle_inference": paddle_inference, "paddle_json": paddle_json, "paddle_params": paddle_params,
@@ -101,6 +102,16 @@ def test_a_folder_of_parameters_has_layers(file: Shipped) -> None:
     assert (held["fc_0.w_0"].shape, held["fc_0.w_0"].role) == ((128, 384), "kernel")
     gru = held["gru_0.w_0"]  # of before version 2: the layer fc_0 multiplies the inputs, this one the state alone
     assert (gru.shape, gru.role, gru.layout) == ((128, 384), "recurrent_kernel", "in-out")
+
+
+@pytest.mark.parametrize("file", ALONE, ids=lambda file: file.package)
+def test_parameters_without_their_program_are_all_there(file: Shipped, tmp_path: Path) -> None:
+    """Their shapes in the order of their names, which only the program has: as Paddle loads them with it."""
+    (program,) = [one for one in PROGRAMS if file.path in {more["path"] for more in one.more}]
+    shapes = theirs(program, tmp_path)["shapes"]
+    held = [one for layer in ours(file).layers for one in layer.weights]
+    assert [list(one.shape or ()) for one in held] == [shapes[name] for name in sorted(shapes)]
+    assert (len(held), sum(one.count or 0 for one in held)) == (file.weights, file.elements)
 
 
 @pytest.mark.parametrize("file", NEW, ids=lambda file: f"{Path(file.path).parent.name}-{Path(file.path).stem}")

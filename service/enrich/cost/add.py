@@ -98,13 +98,14 @@ class _Costing:
         self._quantities = Quantities()
         self._model_dtype = dtypes.of_model(layers)
         self._dtypes: list[str] = []
+        self._fixed = self._fixed_batch()
         self._notes = self._assumed()
         self._ordered = not self.flow.blank and any(sources is not None for sources in self.flow.sources)
         self._closed = outside_products(layers, self._tags) == 0
         self._totals = Totals(
             self._quantities,
             self._notes if self._ordered else (*self._notes, ONCE),
-            fixed=self._fixed_batch() not in (None, batch),
+            fixed=self._fixed not in (None, batch),
         )
         self._open = self._has_open_entry()
         self._known: dict[tuple[object, ...], _Repeated] = {}
@@ -177,7 +178,7 @@ class _Costing:
             self._add(known.number, known.cost, known.times)
         times = {**dict.fromkeys(self._single, 1), **{known.number: known.times for known in self._known.values()}}
         load = load_of(self.flow, self._dtypes, self._calls, self._tags, times)
-        fixed = self._fixed_batch()
+        fixed = self._fixed
         load.notes = (_fixed_at(fixed),) if fixed is not None and fixed != self._batch else ()
         memory = scenarios(load)
         return self._totals.cost(self._batch, self._given, memory)
@@ -192,7 +193,7 @@ class _Costing:
                 owner.weights,
                 ins,
                 outs,
-                self._batch,
+                self._batch if self._fixed is None else self._fixed,
                 self.flow.torch,
                 layer,
             )
@@ -221,14 +222,18 @@ class _Costing:
 
     def _fixed_batch(self) -> int | None:
         for number, sources in () if self.flow.blank else enumerate(self.flow.sources):
-            shapes = self.flow.layers[number].input_shapes if sources == () else None
-            if shapes and shapes[0] and shapes[0][0] is not None:
-                return shapes[0][0]
+            layer, axis = self.flow.layers[number], self.flow.entering(number)
+            shapes = layer.input_shapes if sources == () else None
+            if sources == () and layer.kind == "input" and shapes is None:
+                shapes = tuple(shape for shape in layer.output_shapes or () if len(shape) > 1)
+            rank = len(shapes[0]) if shapes else 0
+            if shapes and axis is not None and -rank <= axis < rank and shapes[0][axis] is not None:
+                return shapes[0][axis]
         return None
 
     def _assumed(self) -> tuple[Message, ...]:
-        fixed = self._fixed_batch()
-        notes = () if fixed is None else (_fixed_at(fixed),)
+        fixed = self._fixed
+        notes = () if fixed is None or fixed == self._batch else (_fixed_at(fixed),)
         if self._given:
             notes = (*notes, GIVEN if self.flow.used else NOT_USED)
         return notes

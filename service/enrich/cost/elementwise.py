@@ -132,8 +132,8 @@ def transformer_layer(call: Call) -> Work:
 
 
 def embedding(call: Call) -> Work:
-    """A row is looked up; a bag adds its rows up."""
-    if call.type != "EmbeddingBag":
+    """A row is looked up; a bag adds its rows up, and so do the segments of TensorFlow."""
+    if call.type != "EmbeddingBag" and not call.type.startswith("SparseSegment"):
         return _MOVES(call)
     if not call.ins or not call.outs or not call.outs[0]:
         return Work(0, None, GLOBAL)

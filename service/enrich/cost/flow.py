@@ -13,6 +13,7 @@ from typing import Any
 from service.catalog.keras_config import parse_layer
 from service.catalog.keras_shapes import infer_layer
 from service.enrich.cost import torch_shapes
+from service.enrich.cost.examples_axis import Axis, examples_axes
 from service.enrich.cost.inner import inner_inputs
 from service.enrich.cost.linear import einsum_output
 from service.enrich.cost.work import Sizes
@@ -48,7 +49,8 @@ class Flow:
             self._chain()
         self.ins: list[Several] = [None] * len(layers)
         self.outs: list[Several] = [None] * len(layers)
-        self._closed: dict[tuple[Shape, ...], Several] = {}
+        self._closed: dict[tuple[tuple[Shape, ...], Axis], Several] = {}
+        self.axes = examples_axes(layers, self.sources) if tells else None
         self._holds = [layer.kind in HOLDERS and number in self.children for number, layer in enumerate(layers)]
         self._entries = 0
         self._ends: dict[int, tuple[int, ...]] = {}
@@ -114,12 +116,17 @@ class Flow:
                     pending.append((child, before))
                 before = (child,)
 
+    def entering(self, number: int) -> Axis:
+        """On which axis of its inputs the examples lie."""
+        return 0 if self.axes is None else self.axes[0][number]
+
     def _visit(self, number: int) -> None:
         layer = self.layers[number]
-        ins = self._stored(layer.input_shapes)
+        leaving = 0 if self.axes is None else self.axes[1][number]
+        ins = self._stored(layer.input_shapes, self.entering(number))
         if ins is None and layer.kind != "input":
             ins = self._arriving(number, layer)
-        outs = self._stored(layer.output_shapes)
+        outs = self._stored(layer.output_shapes, leaving)
         if layer.kind == "input":
             outs = ins = outs or self._entered(layer)
         elif outs is None and ins is not None and not self.holds(number):
@@ -127,26 +134,26 @@ class Flow:
             outs = outs if _fits_all(layer.output_shapes, outs) else None
         self.ins[number], self.outs[number] = ins, outs
 
-    def _stored(self, stored: tuple[Shape, ...] | None) -> Several:
+    def _stored(self, stored: tuple[Shape, ...] | None, axis: Axis) -> Several:
         """Stored shapes with the batch filled in; the same few come again and again."""
         if not stored:
             return None
-        if stored not in self._closed:
-            self._closed[stored] = _concrete(stored, self.batch)
-        return self._closed[stored]
+        if (stored, axis) not in self._closed:
+            self._closed[stored, axis] = _concrete(stored, self.batch, axis)
+        return self._closed[stored, axis]
 
     def _entered(self, layer: Layer) -> Several:
         """An input layer: what feeds its model, or the next of the given inputs."""
         number = self.index[layer.path]
         sources = self.sources[number]
         if sources:
-            return self._fitted(layer.output_shapes, [self._out(source) for source in sources])
+            return self._fitted(number, layer.output_shapes, [self._out(source) for source in sources])
         if layer.parent is None:
             self._entries += 1
             chosen = self.given[self._entries - 1 : self._entries]
         else:
             chosen = ()
-        return self._take(layer.output_shapes, list(chosen))
+        return self._take(number, layer.output_shapes, list(chosen))
 
     def _arriving(self, number: int, layer: Layer) -> Several:
         sources = self.sources[number]
@@ -159,8 +166,8 @@ class Flow:
             found = inner_inputs(self.layers[parent], layer, self.ins[parent], hidden)
             return found if _fits_all(layer.input_shapes, found) else None
         if not sources:
-            return self._take(layer.input_shapes, list(self.given))
-        return self._fitted(layer.input_shapes, [self._out(source) for source in sources])
+            return self._take(number, layer.input_shapes, list(self.given))
+        return self._fitted(number, layer.input_shapes, [self._out(source) for source in sources])
 
     def _out(self, number: int) -> Several:
         if self.outs[number] is None and self.holds(number):
@@ -169,20 +176,22 @@ class Flow:
                 self.outs[number] = self.outs[ends[0]]
         return self.outs[number]
 
-    def _take(self, stored: tuple[Shape, ...] | None, candidates: list[Sizes]) -> Several:
+    def _take(self, number: int, stored: tuple[Shape, ...] | None, candidates: list[Sizes]) -> Several:
         """Given inputs for a layer that nothing feeds."""
-        if not candidates:
+        axis = self.entering(number)
+        if not candidates or axis is None:
             return None
+        candidates = [_led(shape, axis) for shape in candidates]
         if stored is None:
             found: Several = tuple(candidates[:1])
         elif len(stored) == len(candidates) and _fits_all(stored, tuple(candidates)):
             found = tuple(candidates)
         else:
-            found = _matched(stored, candidates, self.batch)
+            found = _matched(stored, candidates, self.batch, axis)
         self.used = self.used or found is not None
         return found
 
-    def _fitted(self, stored: tuple[Shape, ...] | None, arriving: list[Several]) -> Several:
+    def _fitted(self, number: int, stored: tuple[Shape, ...] | None, arriving: list[Several]) -> Several:
         """The sizes of what arrives, in the places of the stored shapes."""
         known = [shapes for shapes in arriving if shapes]
         if stored is None:
@@ -191,7 +200,7 @@ class Flow:
         if len(known) == len(arriving) and _fits_all(stored, first):
             return first
         candidates = [shape for shapes in known for shape in shapes][:MAX_CANDIDATES]
-        return _matched(stored, [*candidates, *self.given], self.batch)
+        return _matched(stored, [*candidates, *self.given], self.batch, self.entering(number))
 
     def inferred(self, number: int, ins: tuple[Sizes, ...]) -> Several:
         """Output sizes of a layer for `ins` by its framework's rules."""
@@ -219,17 +228,24 @@ def _keras(layer: Layer, ins: tuple[Sizes, ...]) -> Several:
     return None if found is None or any(None in shape for shape in found) else _concrete(tuple(found), 1)
 
 
-def _concrete(stored: tuple[Shape, ...] | None, batch: int) -> Several:
-    """Shapes with the batch filled in; None if any other size is open."""
+def _concrete(stored: tuple[Shape, ...] | None, batch: int, axis: Axis = 0) -> Several:
+    """Shapes with the batch filled in at `axis`; None if any other size is open."""
     if not stored:
         return None
     found: list[Sizes] = []
     for shape in stored:
         sizes = tuple(batch if size is None else size for size in shape)
-        if None in shape[1:] or min(sizes, default=0) < 0:
+        if (None in shape and not _only_open(shape, axis)) or min(sizes, default=0) < 0:
             return None
         found.append(sizes)
     return tuple(found)
+
+
+def _only_open(shape: Shape, axis: Axis) -> bool:
+    """Whether the size at `axis` is the only one that is open."""
+    if axis is None or shape.count(None) != 1:
+        return False
+    return shape.index(None) == (axis + len(shape) if axis < 0 else axis)
 
 
 def _fits(pattern: Shape, shape: Sizes) -> bool:
@@ -245,11 +261,17 @@ def _fits_all(patterns: tuple[Shape, ...] | None, shapes: Several) -> bool:
     return len(patterns) >= len(shapes) and all(map(_fits, patterns, shapes))
 
 
-def _matched(patterns: tuple[Shape, ...], candidates: list[Sizes], batch: int) -> Several:
+def _led(shape: Sizes, axis: int) -> Sizes:
+    """A shape with its batch, which comes first, at `axis`."""
+    place = max(axis + len(shape), 0) if axis < 0 else axis
+    return (*shape[1 : place + 1], shape[0], *shape[place + 1 :])
+
+
+def _matched(patterns: tuple[Shape, ...], candidates: list[Sizes], batch: int, axis: Axis) -> Several:
     """For each pattern the one size that fits it among the candidates; None if none or several do."""
     found: list[Sizes] = []
     for pattern in patterns[:MAX_CANDIDATES]:
-        closed = _concrete((pattern,), batch)
+        closed = _concrete((pattern,), batch, axis)
         fitting = set(closed) if closed else {shape for shape in candidates if _fits(pattern, shape)}
         if len(fitting) != 1:
             return None

@@ -146,9 +146,14 @@ def _inside(call: Call) -> Call:
 
 
 def _gates(call: Call, kind: str) -> int:
-    """FLOPs of the gates per step: their rows are the axis of the recurrent kernels that the state is not on."""
+    """FLOPs of the gates per step: their rows are the axis of the recurrent kernels that the state is not on.
+
+    Where inputs and state share a kernel, it is that axis of the kernels.
+    """
     flops, gates = _GATE_FLOPS[kind]
-    return sum(_rows(call, weight) for weight in call.weights if weight.role == "recurrent_kernel") * flops // gates
+    own = [weight for weight in call.weights if weight.role == "recurrent_kernel"]
+    read = own or [weight for weight in call.weights if weight.role == "kernel"]
+    return sum(_rows(call, weight) for weight in read) * flops // gates
 
 
 def _rows(call: Call, weight: Weight) -> int:

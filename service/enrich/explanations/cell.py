@@ -17,6 +17,7 @@ class Cell(Frozen, frozen=True, kw_only=True):
         peepholes: Vectors of one value per unit through which gates see the cell.
         scales: Vectors of one value per unit that normalise gates.
         projection_bias: Whether the projection has a bias.
+        joined: Whether one kernel reads inputs and state side by side.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Cell(Frozen, frozen=True, kw_only=True):
     peepholes: int = 0
     scales: int = 0
     projection_bias: bool = False
+    joined: bool = False
 
     @property
     def sizes(self) -> tuple[object, ...]:

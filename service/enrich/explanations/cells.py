@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from service.enrich.explanations.cell import GATES, Cell
+from service.enrich.explanations.joined_cells import joined_cell
 from service.enrich.explanations.shapes import Sizes, sizes
 from service.enrich.explanations.stored_cells import stored_cells
 from service.tree import Layer, Weight
@@ -24,6 +25,9 @@ def cells_of(layer: Layer, framework: str) -> list[Cell] | None:
     """The cells in order; None if the weights are not those of plain gated cells."""
     if framework not in _NAMED_ALIKE:
         return stored_cells(layer, framework)
+    joined = joined_cell(layer) if framework == "tensorflow" else None
+    if joined is not None:
+        return [joined]
     grouped = _by_suffix(layer) if framework == "torch" else _by_kernel(layer)
     found = [_cell(name, weights, framework) for name, weights in grouped]
     known = [cell for cell in found if cell is not None]

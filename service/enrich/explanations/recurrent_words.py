@@ -71,12 +71,14 @@ def _matrices(cell: Cell) -> Message:
 def _extras(cell: Cell) -> Message | None:
     """What few cells have."""
     found = (
+        msg("Each kernel holds both: {inputs} rows for the inputs, and below them {state} rows for the state.",
+            inputs=cell.inputs, state=cell.carried) if cell.joined else None,
         msg("The candidate has one bias more for each unit.") if cell.candidate_biases else None,
         msg("{gates} gates see the cell through a weight of each unit (peepholes).", gates=cell.peepholes)
         if cell.peepholes
         else None,
         msg("{gates} gates are normalised, with a scale for each unit.", gates=cell.scales) if cell.scales else None,
-    )
+    )  # fmt: skip
     return sentences(*found) if any(found) else None
 
 

@@ -8,20 +8,9 @@ from typing import Any
 import pytest
 
 from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile
-from service.parsers.coreml_mil import (
-    DTYPES,
-    Operation,
-    Type,
-    Value,
-    block,
-    functions,
-    literal,
-    operations,
-    place,
-    value,
-)
+from service.parsers.coreml_mil import Operation, block, functions, operations
+from service.parsers.coreml_values import DTYPES, Type, Value, literal, place, value
 from service.parsers.protobuf import Blocks, Memory
-from service.source import Source
 from tests.service.parsers.protobufs import all_of, entry, held, source_of, varint, whole
 
 FLOAT32, INT32, STRING, BOOL, FLOAT16 = 11, 23, 2, 1, 10
@@ -59,7 +48,7 @@ def program(*ops: bytes, name: str = "main", opset: str = "CoreML7") -> bytes:
     return whole(1, 1) + held(2, entry(name, function))
 
 
-def sources(data: bytes) -> list[Source]:
+def sources(data: bytes) -> list[Blocks | Memory]:
     """The same bytes held whole, and read in blocks."""
     return [Memory(source_of(data)), Blocks(source_of(data))]
 

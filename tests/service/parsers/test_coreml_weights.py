@@ -31,7 +31,7 @@ def test_kinds_of_values(data: bytes, dtype: str, count: int, size: int, offset:
     """Floats, halves, bytes; the place only where all lie in one piece, packed."""
     found = read(data)
     assert found is not None
-    assert (found.dtype, found.count, found.bytes, found.offset) == (dtype, count, size, offset)
+    assert (found.dtype, found.values, found.bytes, found.offset) == (dtype, count, size, offset)
     assert (found.bits, found.updatable) == (0, False)
 
 
@@ -46,12 +46,12 @@ def test_linear_quantisation() -> None:
     linear = held(101, held(1, FLOATS) + held(2, FLOATS[:4]))
     whole_bytes = read(held(30, bytes(6)) + held(40, whole(1, 8) + linear))
     assert whole_bytes is not None
-    assert (whole_bytes.count, whole_bytes.bits, whole_bytes.scales, whole_bytes.biases) == (6, 8, 3, 1)
+    assert (whole_bytes.values, whole_bytes.bits, whole_bytes.scales, whole_bytes.biases) == (6, 8, 3, 1)
     start = 9 + 3 + 2 + 3
     assert whole_bytes.extras == (start + 2, start + 2 + 12 + 2, None)
     packed = read(held(30, bytes(6)) + held(40, whole(1, 4) + linear))
     assert packed is not None
-    assert (packed.count, packed.bytes, packed.bits, packed.offset) == (None, 6, 4, 2 + 1)
+    assert (packed.values, packed.bytes, packed.bits, packed.offset) == (None, 6, 4, 2 + 1)
 
 
 def test_a_table_of_values() -> None:

@@ -9,7 +9,7 @@ import pytest
 from service.catalog.coreml_arrays import expected as arrays_of
 from service.catalog.coreml_layers import ACTIVATIONS, LAYERS
 from service.catalog.coreml_model import TYPES
-from service.parsers import coreml_mil, paddle_tensors
+from service.parsers import coreml_values, paddle_tensors
 from service.parsers.paddle_pir import SLOTS
 from tests.corpus import expected
 
@@ -23,7 +23,7 @@ def defined(format_name: str, what: str) -> dict[str, Any]:
 def test_core_ml_types_of_models_and_elements() -> None:
     """Every type of model, every element type: none is missing, none has another number."""
     assert {str(number): name for number, name in TYPES.items()} == defined("coreml", "models")
-    ours = {str(number): name.replace("_", "") for number, name in coreml_mil.DTYPES.items()}
+    ours = {str(number): name.replace("_", "") for number, name in coreml_values.DTYPES.items()}
     assert ours == {number: name for number, name in defined("coreml", "dtypes").items() if name != "unused_type"}
 
 

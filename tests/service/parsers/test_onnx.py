@@ -6,8 +6,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from service.config import Limits
-from service.parsers.onnx import Reading, function_of, graph_of, model_of, training_of
+from service.parsers.onnx import function_of, graph_of, model_of, training_of
 from service.parsers.onnx_messages import EXTERNAL, Graph
+from service.parsers.onnx_reading import Reading
 from service.parsers.protobuf import Blocks
 from service.source import BytesSource, Meter
 
@@ -31,7 +32,7 @@ def test_attributes_of_every_sort() -> None:
                             is_=[1, -2], ss=["a", "b"], t=helper.make_tensor("t", 1, [1], [1.0]), g=inner)  # fmt: skip
     (found,) = graph(node).nodes
     assert (found.name, found.op, found.domain, found.inputs, found.outputs) == ("n", "Op", "d", ("a", "", "b"), ("c",))
-    held = {one.name: one for one in found.attributes}
+    held = {one.name: one for one in found.attributes.listed}
     assert {name: held[name].value for name in ("f", "i", "s", "fs", "is_", "ss")} == {
         "f": 0.5, "i": -3, "s": "word", "fs": (1.0, 2.0), "is_": (1, -2), "ss": ("a", "b"),
     }  # fmt: skip
@@ -41,7 +42,7 @@ def test_attributes_of_every_sort() -> None:
 def test_long_lists_are_counted_and_kept_in_part() -> None:
     """Trees and linear models of ai.onnx.ml keep their numbers in attributes."""
     (node,) = graph(helper.make_node("TreeEnsemble", [], ["y"], values=[0.5] * 9000)).nodes
-    assert (node.attributes[0].size, len(node.attributes[0].value)) == (9000, 4096)
+    assert (node.attributes.listed[0].size, len(node.attributes.listed[0].value)) == (9000, 4096)
 
 
 def test_tensors_keep_their_values_in_the_file() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def document(*ops: Any, version: Any = 4) -> dict[str, Any]:
 
 
 def read(*ops: Any, **limits: int) -> Program:
-    return program(document(*ops), Limits(**limits))
+    return program(json.dumps(document(*ops)).encode(), Limits(**limits))
 
 
 def one_operator(*ops: Any) -> Operator:
@@ -143,7 +144,7 @@ def test_anything_in_the_place_of_the_rest_is_left_out() -> None:
     assert (found.inputs, found.attributes) == ({"0": [], "1": []}, {})
     for regions in (None, [], [{}], [3]):
         with pytest.raises(MalformedFile):
-            program({"program": {"regions": regions}}, Limits())
+            program(json.dumps({**document(), "program": {"regions": regions}}).encode(), Limits())
 
 
 def test_limits_hold() -> None:

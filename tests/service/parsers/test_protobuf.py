@@ -18,9 +18,7 @@ from service.parsers.protobuf import (
     bytes_of,
     fields,
     message,
-    only_child,
     packed,
-    pair,
     signed,
     text_of,
 )
@@ -202,38 +200,3 @@ def test_a_message_held_whole_does_not_reach_beyond_its_file() -> None:
             fields(Memory(source(payload(1, b"abc"))), 1, length)
     large = b"\x08\x01" * 50_000
     assert sum(1 for _ in fields(Memory(source(large)), 0, len(large))) == 50_000
-
-
-@given(st.text(max_size=300), st.binary(max_size=20_000))
-def test_pairs_are_what_the_walk_finds(name: str, value: bytes) -> None:
-    """Text and bytes of an entry of a map; None where the message has anything else, or is not held whole."""
-    expected = None if len(name.encode()) > 127 or len(value) > 16383 else (name, value)
-    data = payload(1, name.encode()) + payload(2, value)
-    kept, field = Memory(source(data)), Field(1, 2, 0, 0, len(data))
-    found = pair(kept, field)
-    assert (None if found is None else (found[0], bytes_of(kept, found[1], 1 << 20))) == expected
-    assert pair(Blocks(source(data)), field) is None
-    more = data + b"\x18\x01"
-    assert pair(Memory(source(more)), Field(1, 2, 0, 0, len(more))) is None
-
-
-@given(st.binary(max_size=12))
-def test_pairs_of_anything(data: bytes) -> None:
-    """Whatever the bytes are, the answer is a pair that lies within them, or none."""
-    found = pair(Memory(source(data)), Field(1, 2, 0, 0, len(data)))
-    assert found is None or found[1].offset + found[1].length == len(data)
-    child = only_child(Memory(source(data)), Field(1, 2, 0, 0, len(data)), b"\x0a\x0a")
-    assert child is None or child.offset + child.length == len(data)
-
-
-def test_the_only_child_of_only_children() -> None:
-    """Below messages that hold one thing each, with the tags that are asked for; else none."""
-    data = payload(1, payload(4, b"text"))
-    kept, field = Memory(source(data)), Field(1, 2, 0, 0, len(data))
-    assert only_child(kept, field, b"\x0a\x22") == Field(4, 2, 0, 4, 4)
-    assert only_child(kept, field, b"\x0a\x0a") is None
-    assert only_child(kept, field, b"\x0a\x22\x0a") is None
-    two = payload(1, b"a") + payload(1, b"b")
-    assert only_child(Memory(source(two)), Field(1, 2, 0, 0, len(two)), b"\x0a") is None
-    long = payload(1, b"x" * 128)
-    assert only_child(Memory(source(long)), Field(1, 2, 0, 0, len(long)), b"\x0a") is None

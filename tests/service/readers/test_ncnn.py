@@ -72,6 +72,40 @@ def test_every_way_of_storing_is_told_by_its_flag() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("name", "kernel", "dtype", "stored", "others"), [
+    ("gemm_blocks", (6, 70), "int8", 420, {"C": (6,), "B_data_quantize_scales": (6, 3)}),
+    ("gemm_blocks_of_64", (6, 70), "int4", 210, {"B_data_quantize_scales": (6, 2)}),
+    ("gemm_blocks_scaled", (6, 70), "int6", 318,
+     {"C": (6,), "B_data_quantize_scales": (6, 1), "B_data_input_scales": (70,)}),
+])  # fmt: skip
+def test_weights_of_few_bits_lie_in_blocks(name, kernel, dtype, stored, others) -> None:  # type: ignore[no-untyped-def]
+    """The term of three digits says how many bits and how long a block is; each row begins with a byte of its own."""
+    held = {one.name: one for one in weights(described(ncnn, files(name))).values()}
+    assert (held["B"].shape, held["B"].dtype, held["B"].bytes, held["B"].count) == (kernel, dtype, stored, 420)
+    assert held["B"].stored_count == (None if stored == 420 else stored)
+    assert {key: one.shape for key, one in held.items() if key not in ("B", "bias")} == others
+
+
+def test_attention_in_blocks_has_four_kernels() -> None:
+    """Each with its own number of inputs, and so with its own number of scales."""
+    held = {one.name: one for one in weights(described(ncnn, files("attention_blocks_scaled"))).values()}
+    shapes = {key: one.shape for key, one in held.items() if key.startswith(("k_", "out_"))}
+    assert shapes == {
+        "k_weight": (8, 35), "k_bias": (8,), "k_weight_data_quantize_scales": (8, 1),
+        "k_weight_data_input_scales": (35,), "out_weight": (9, 8), "out_bias": (9,),
+        "out_weight_data_quantize_scales": (9, 1), "out_weight_data_input_scales": (8,),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("term", ["18=700", "18=420", "18=803", "18=800 2=1", "18=800 4=1", "18=150"])
+def test_terms_that_ncnn_does_not_know_are_not_guessed(term: str) -> None:
+    """Bits, forms and blocks that there are not, and sides that cannot be in blocks."""
+    graph = b"7767517\n2 2\nInput in 0 1 in\nGemm g 1 1 in out 3=1 5=1 8=6 9=70 " + term.encode() + b"\n"
+    model = described(ncnn, {"m.param": graph, "m.bin": bytes(900)})
+    assert weights(model) == {}
+    assert not model.complete
+
+
 def test_types_have_the_numbers_that_ncnn_gives_them() -> None:
     """The order of the names is the numbering of a `.param.bin`."""
     for name, number in measured()["numbers"].items():

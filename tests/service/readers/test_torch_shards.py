@@ -141,3 +141,26 @@ def test_reading_needs_a_model() -> None:
     """Files that are no model together are an InputError, not a bug."""
     with pytest.raises(InputError):
         torch_shards.read(upload({"a": b"", "b": index({"a": "x.bin"})}))
+
+
+def sharded(file: str) -> dict[str, bytes]:
+    """A file of torch.save with a state_dict, as the only shard of an index that names its entries."""
+    alone = read({file: content(file)})
+    names = {(weight.stored_as or "").partition("[")[0] for weight in weights(alone).values()}
+    parts = {name for name in names if name.endswith((".scales", ".zero_points"))}
+    shard = "pytorch_model-00001-of-00001.bin"
+    return {shard: content(file), INDEX: json.dumps({"weight_map": dict.fromkeys(names - parts, shard)}).encode()}
+
+
+@pytest.mark.parametrize("file", ["quantized_dynamic_state.pt", "quantized_tensors_state.pt"])
+def test_quantised_tensors_are_what_they_are_in_a_file_alone(file: str) -> None:
+    """PyTorch's own quantisation in a shard: kernels, scales and zero points, and the same totals as without index."""
+    alone, found = read({file: content(file)}), read(sharded(file))
+    assert found.info.format == "torch_shards"
+
+    def told(model: Model) -> dict[str, tuple[Any, ...]]:
+        return {key: (one.role, one.group, one.shape, one.dtype, one.count) for key, one in weights(model).items()}
+
+    assert told(found) == told(alone)
+    assert rules(found) == []
+    assert any(one.role in ("quant_scale", "packed_kernel") for one in weights(found).values())

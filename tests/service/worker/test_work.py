@@ -16,6 +16,7 @@ from service.language import msg
 from service.tree import Bytes, Confinement, Model, ModelInfo, Provenance, Report, Totals
 from service.worker import work
 from service.worker.kit import Kit
+from service.worker.uploads import read
 from tests import fakes
 from tests.builders import layer, weight
 
@@ -55,7 +56,7 @@ def upload(tmp_path):
 def answer_of(answer, upload, **limits):
     """What comes back when the only reader answers so."""
     task = wire.Task(work="read", parts=("file",), limits=Limits(**limits))
-    return wire.decode_answer(work.run(task, [upload], Kit((reader(answer),), None)))
+    return wire.decode_answer(work.run(task, [upload], Kit((reader(answer),), None, read=read)))
 
 
 def test_a_model_is_enriched_and_attributed(upload):
@@ -73,7 +74,7 @@ def test_a_request_to_build_is_passed_on(upload):
 
 def test_no_reader_is_an_error_of_the_input(upload):
     """With what the content looks like."""
-    data = work.run(wire.Task(work="read", parts=("file",)), [upload], Kit((), None))
+    data = work.run(wire.Task(work="read", parts=("file",)), [upload], Kit((), None, read=read))
     assert wire.decode_answer(data).error.code == "unknown_format"
 
 
@@ -102,7 +103,7 @@ def test_an_error_that_cannot_be_written_is_still_an_answer(upload):
 
 def test_a_long_answer_is_replaced_by_the_limit(upload):
     """At the limit it passes, beyond it does not."""
-    full = work.run(wire.Task(work="read", parts=("file",)), [upload], Kit((reader(MODEL),), None))
+    full = work.run(wire.Task(work="read", parts=("file",)), [upload], Kit((reader(MODEL),), None, read=read))
     assert answer_of(MODEL, upload, answer_bytes=len(full) + 100).error is None
     assert answer_of(MODEL, upload, answer_bytes=100).error.extra["limit"] == "answer_bytes"
 
@@ -176,7 +177,7 @@ def compared(seen):
 def test_values_are_measured_between_reading_and_enriching(upload):
     """By the tools of the kind, which tell how far they are; what is enriched has been measured."""
     told = []
-    kit = Kit((reader(MODEL),), None, None, VALUES)
+    kit = Kit((reader(MODEL),), None, None, VALUES, read)
     task = wire.Task(work="measure", parts=("file",))
     answer = wire.decode_answer(work.run(task, [upload], kit, lambda *share: told.append(share)))
     assert [str(note) for note in answer.model.notes] == ["measured"]
@@ -187,13 +188,13 @@ def test_values_are_measured_between_reading_and_enriching(upload):
 def test_a_spec_is_not_measured(upload):
     """It is passed on to be built."""
     request = BuildRequest(kind="torch", dialect="layer_list", spec={})
-    kit = Kit((reader(request),), None, None, VALUES)
+    kit = Kit((reader(request),), None, None, VALUES, read)
     assert wire.decode_answer(work.run(wire.Task(work="measure", parts=("file",)), [upload], kit)).build == request
 
 
 def test_reading_values_has_a_limit_of_its_own(upload):
     """That for structure does not hold then, and holds otherwise."""
-    kit = Kit((reader(MODEL),), None, None, VALUES)
+    kit = Kit((reader(MODEL),), None, None, VALUES, read)
     for name, structure, values, code in (
         ("read", 2, 9, "read_bytes"),
         ("measure", 2, 9, None),
@@ -239,6 +240,6 @@ def test_a_task_for_another_kind_is_a_bug_of_ours(upload, task, tmp_path):
     """Answered as such, not guessed at."""
     (tmp_path / "request").write_bytes(wire.encode(BuildRequest(kind="keras", dialect="keras_config", spec={})))
     descriptor = os.open(tmp_path / "request", os.O_RDONLY)
-    error = wire.decode_answer(work.run(task, [descriptor], Kit((reader(MODEL),), None))).error
+    error = wire.decode_answer(work.run(task, [descriptor], Kit((reader(MODEL),), None, read=read))).error
     os.close(descriptor)
     assert (error.code, error.extra) == ("worker_crashed", {"exception": "LookupError"})

@@ -81,7 +81,7 @@ def test_open_steps_are_one_step(shape: list[Any], attributes: dict[str, Any], e
     """The batch asked for is never taken for the steps: one step is counted, and said."""
     found = of_cell(stored(1, shape, **attributes), batch=3)
     assert (found.macs.value, found.macs.status) == (examples * PER_STEP, "partial")
-    assert "one step" in str(found.macs.assumptions[0])
+    assert any("one step" in str(assumed) for assumed in found.macs.assumptions)
 
 
 def test_the_gates_of_twelve_steps_of_an_onnx_lstm() -> None:
