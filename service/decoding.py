@@ -7,46 +7,21 @@ checks them and leaves them the JSON that they are (`Layers`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, overload
 
 import msgspec
 
-from service.costs import ByDtype, Extents, LayerCost, Quantity
-from service.language import Message, from_data
-from service.tree import Explanation, Layer, Report
-
-MAX_KNOWN = 10_000
-"""Most pieces of JSON that are kept while one model is decoded."""
+from service import light
+from service.costs import LayerCost
+from service.language import from_data
+from service.light import IN_COST, IN_LAYER, partly
+from service.splicing import BREAK
+from service.tree import Layer, Report
 
 CHECKED_AT_ONCE = 4096
 """Layers whose pieces are held beside one another while they are checked."""
-
-IN_COST: dict[str, Any] = {
-    "macs": Quantity,
-    "flops": Quantity,
-    "activation_elements": Quantity,
-    "activation_bytes": Quantity,
-    "parameter_bytes": ByDtype,
-    "receptive_field": Extents | None,
-    "stride": Extents | None,
-}
-IN_LAYER: dict[str, Any] = {"explanation": Explanation | None, "notes": tuple[Message, ...]}
-"""What has sentences in a layer and its cost, and is the same for many layers of a large model."""
-
-
-def partly(kind: type[msgspec.Struct], types: Mapping[str, Any]) -> type[msgspec.Struct]:
-    """A type that decodes as `kind` does, but these fields as these types; `msgspec.Raw` keeps the JSON as it is."""
-    fields: list[Any] = []
-    for field in msgspec.structs.fields(kind):
-        default = {"default": field.default, "default_factory": field.default_factory}
-        given = {name: value for name, value in default.items() if value is not msgspec.NODEFAULT}
-        if given and types.get(field.name) is msgspec.Raw:
-            given = {"default": msgspec.Raw(msgspec.json.encode(field.default))}
-        fields.append((field.name, types.get(field.name, field.type), msgspec.field(**given)))
-    return msgspec.defstruct(f"_{kind.__name__}", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
-
 
 LIGHT_LAYER = partly(
     Layer,
@@ -63,6 +38,8 @@ listing = msgspec.json.Decoder(partly(Report, {"layers": list[msgspec.Raw]}), de
 """A report whose layers are left as JSON, one by one."""
 light_layers: Any = msgspec.json.Decoder(list[LIGHT_LAYER], dec_hook=from_data)  # type: ignore[valid-type]
 _pieces = {name: msgspec.json.Decoder(kind, dec_hook=from_data) for name, kind in {**IN_COST, **IN_LAYER}.items()}
+_light_layer: Any = msgspec.json.Decoder(LIGHT_LAYER, dec_hook=from_data)
+_texts = msgspec.json.Decoder(list[msgspec.Raw])
 _NAMES = Layer.__struct_fields__
 
 
@@ -81,25 +58,28 @@ def decode_report(data: bytes) -> Report:
 def decode_layers(raw: bytes | msgspec.Raw) -> tuple[Layer, ...]:
     """A list of layers. Raises msgspec.DecodeError."""
     piece = once(decode_piece)
-    return tuple(_whole(light, piece) for light in light_layers.decode(raw))
+    return tuple(_whole(found, piece) for found in light_layers.decode(raw))
 
 
 class Layers(Sequence[Layer]):
-    """Layers that were checked to be some, and are left as JSON until somebody looks at one. Equal to a tuple of them.
+    """Layers that were checked to be some, left as JSON until somebody looks at one. Equal to a tuple of them.
 
-    Raises msgspec.DecodeError, when made, for JSON that `decode_layers` would not take.
+    `pieces`: lines of some layers each, as `Checker` gives them.
     """
 
-    __slots__ = ("_known", "raw")
+    __slots__ = ("_known", "pieces")
 
-    def __init__(self, raw: msgspec.Raw) -> None:
-        _check(raw)
-        self.raw = raw
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self.pieces = tuple(pieces)
         self._known: tuple[Layer, ...] | None = None
+
+    def json(self) -> msgspec.Raw:
+        """The list of them all."""
+        return msgspec.Raw(b"[" + b",".join([piece.replace(BREAK, b",") for piece in self.pieces]) + b"]")
 
     def _decoded(self) -> tuple[Layer, ...]:
         if self._known is None:
-            self._known = decode_layers(self.raw)
+            self._known = decode_layers(self.json())
         return self._known
 
     def __len__(self) -> int:
@@ -123,23 +103,36 @@ class Layers(Sequence[Layer]):
     __hash__ = None  # type: ignore[assignment]  # neither has a tuple of layers one: their settings are dictionaries
 
 
-def _check(raw: msgspec.Raw) -> None:
-    """Decode everything once: each distinct piece of JSON that has sentences, and all else."""
-    layers: list[Any] = light_layers.decode(raw)
-    known: dict[str, set[bytes]] = {name: set() for name in _pieces}
-    for start in range(0, len(layers), CHECKED_AT_ONCE):
-        some = layers[start : start + CHECKED_AT_ONCE]
-        costs = [layer.cost for layer in some if layer.cost is not None]
-        for holders, names in ((some, IN_LAYER), (costs, IN_COST)):
-            for name in names:
-                _check_pieces(name, set(map(bytes, map(attrgetter(name), holders))) - known[name], known[name])
+class Checker:
+    """Checks the layers of one model, some at a time: everything is decoded, each distinct text with sentences once."""
 
+    def __init__(self) -> None:
+        self._known: dict[str, set[bytes]] = {name: set() for name in _pieces}
+        self._sentences = light.Sentences(lambda _: None)
 
-def _check_pieces(name: str, texts: set[bytes], known: set[bytes]) -> None:
-    for text in texts:
-        _pieces[name].decode(text)
-    if len(known) < MAX_KNOWN:
-        known |= texts
+    def checked_list(self, untrusted_layers: msgspec.Raw) -> list[bytes]:
+        """The lines of the layers in a list; none of an empty one. Raises msgspec.DecodeError for anything else."""
+        lines = [*map(bytes, _texts.decode(untrusted_layers))]
+        return [self.checked(BREAK.join(lines))] if lines else []
+
+    def checked(self, untrusted_layers: bytes) -> bytes:
+        """Lines that are one layer each. Raises msgspec.DecodeError for anything else."""
+        layers: list[Any] = [*map(_light_layer.decode, untrusted_layers.split(BREAK))]
+        for start in range(0, len(layers), CHECKED_AT_ONCE):
+            some = layers[start : start + CHECKED_AT_ONCE]
+            costs = [layer.cost for layer in some if layer.cost is not None]
+            for holders, names in ((some, IN_LAYER), (costs, IN_COST)):
+                for name in names:
+                    self._check(name, set(map(bytes, map(attrgetter(name), holders))))
+        return untrusted_layers
+
+    def _check(self, name: str, texts: set[bytes]) -> None:
+        known = self._known[name]
+        for text in texts - known:
+            for sentence in light.sentences(name, light.decoders[name].decode(text)):
+                self._sentences.of(bytes(sentence))
+        if len(known) < light.MAX_KNOWN:
+            known |= texts
 
 
 def once(make: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -151,18 +144,18 @@ def once(make: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
         found = known.get(key)
         if found is None:
             found = value, make(name, value)  # holds the value, so that no other can have its id
-            if len(known) < MAX_KNOWN:
+            if len(known) < light.MAX_KNOWN:
                 known[key] = found
         return found[1]
 
     return given
 
 
-def _whole(light: Any, piece: Callable[[str, Any], Any]) -> Layer:
-    values = {name: getattr(light, name) for name in _NAMES}
+def _whole(found: Any, piece: Callable[[str, Any], Any]) -> Layer:
+    values = {name: getattr(found, name) for name in _NAMES}
     for name in IN_LAYER:
         values[name] = piece(name, values[name])
-    if light.cost is not None:
-        costs = {name: piece(name, getattr(light.cost, name)) for name in IN_COST}
-        values["cost"] = LayerCost(**costs, calls=light.cost.calls)
+    if found.cost is not None:
+        costs = {name: piece(name, getattr(found.cost, name)) for name in IN_COST}
+        values["cost"] = LayerCost(**costs, calls=found.cost.calls)
     return Layer(**values)

@@ -3,65 +3,57 @@
 from __future__ import annotations
 
 import threading
-import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import nullcontext
-from itertools import chain
 from typing import Self
 
 import msgspec
 
-from service.pressed import press_all, unpress
+from service.pressed import press, unpressed
+from service.splicing import Pieces
 
 CAPACITY = 64 << 20
 """Bytes kept by one web process."""
 PACK_FROM = 64 << 10
 """Bytes from which an answer is kept pressed: a report of 100 MB shrinks eighty-fold in a thirtieth of a second."""
-GZIP = 31
-"""zlib's word for a gzip header and trailer around the deflated data; without a time, so that equal data stay equal."""
-EFFORT = 1
 ENTRY = 1024
 """Bytes that an entry takes beside its answer."""
 
 
 class Body(msgspec.Struct, frozen=True):
-    """An answer's bytes; pressed (`service.pressed`) if `packed`, and then `size` bytes themselves."""
+    """An answer of `size` bytes; `data` are these bytes, pressed (`service.pressed`) if `packed`.
+
+    `made`: the pieces it was just made in, for who asked first; they are not kept.
+    """
 
     data: bytes
     packed: bool
-    size: int = 0
+    size: int
+    made: tuple[bytes, ...] = ()
 
     @classmethod
     def of(cls, pieces: Iterable[bytes]) -> Self:
-        """All pieces one after the other, pressed on the way if they are many bytes."""
-        rest, kept = iter(pieces), bytearray()
-        for piece in rest:
-            kept += piece
-            if len(kept) > PACK_FROM:
-                return cls._pressed(chain((bytes(kept),), rest))
-        return cls(bytes(kept), packed=False)
+        """All pieces one after the other, pressed if they are many bytes."""
+        made = tuple(pieces)
+        size = sum(map(len, made))
+        if size <= PACK_FROM:
+            return cls(b"".join(made), packed=False, size=size)
+        return cls(press(made), packed=True, size=size, made=made)
 
-    @classmethod
-    def _pressed(cls, pieces: Iterable[bytes]) -> Self:
-        size = 0
+    def kept(self) -> Self:
+        """Without the pieces that it was made in."""
+        return msgspec.structs.replace(self, made=())
 
-        def measured() -> Iterator[bytes]:
-            nonlocal size
-            for piece in pieces:
-                size += len(piece)
-                yield piece
-
-        data = press_all(measured())
-        return cls(data, packed=True, size=size)
+    def pieces(self) -> Pieces:
+        """As it was given, in pieces of some length."""
+        if self.made:
+            return Pieces(self.made, self.size)
+        return Pieces(unpressed(self.data) if self.packed else (self.data,), self.size)
 
     def plain(self) -> bytes:
         """As it was given."""
-        return unpress(self.data, self.size) if self.packed else self.data
-
-    def gzipped(self) -> bytes:
-        """As gzip."""
-        return zlib.compress(self.plain(), EFFORT, GZIP)
+        return b"".join(self.pieces().parts)
 
 
 class Kept:
@@ -83,7 +75,7 @@ class Kept:
             found = self._find(key)
             if found is None:
                 found = Body.of(make())
-                self._keep(key, found)
+                self._keep(key, found.kept())
         return found
 
     def _find(self, key: Hashable) -> Body | None:

@@ -64,7 +64,13 @@ class Message:
 
 def msg(template: str, /, **args: Any) -> Message:
     """A sentence. `template` is a literal, so that it is found for translation; `{name}` is filled from `args`."""
-    return Message(template, ((name, _frozen(value)) for name, value in args.items()))
+    return Message(template, [(name, _frozen(args[name])) for name in args]) if args else _bare(template)
+
+
+@lru_cache(maxsize=4096)
+def _bare(template: str) -> Message:
+    """A sentence that nothing is filled into, as the same object each time: a report has the same few very often."""
+    return Message(template)
 
 
 def msgn(one: str, many: str, /, n: int, **args: Any) -> Message:
@@ -85,12 +91,19 @@ def verbatim(text: str) -> Message:
 def sentences(*parts: Message | None) -> Message:
     """Several sentences one after the other; None is left out."""
     kept = [part for part in parts if part is not None]
-    places = " ".join(f"{{s{index}}}" for index in range(len(kept)))
-    return Message(places, ((f"s{index}", part) for index, part in enumerate(kept)))
+    places, names = _places(len(kept))
+    return Message(places, zip(names, kept, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _places(count: int) -> tuple[str, tuple[str, ...]]:
+    """The template of so many sentences in a row, and the names of its places."""
+    names = tuple([f"s{index}" for index in range(count)])
+    return " ".join([f"{{{name}}}" for name in names]), names
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+    return tuple([_frozen(item) for item in value]) if isinstance(value, (list, tuple)) else value
 
 
 def fill(

@@ -6,8 +6,8 @@ again costs nothing. JSON of a large report is made layer by layer: it never sta
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,13 +19,14 @@ from service.comparisons import Comparison
 from service.enrich.cost.add import recost
 from service.enrich.kinds.catalogue import kind
 from service.enrich.sharing import like, whole
-from service.errors import OutdatedReport
 from service.jobs import reports
 from service.jobs.analysis import VERSION
 from service.jobs.records import StoredReport
 from service.kept import Body, Kept
 from service.kindinfo import KindInfo
 from service.language import from_data, msg
+from service.saying import Saying, decoded, outdated
+from service.splicing import around
 from service.translation import DEFAULT, Say, encoder, speaker
 from service.tree import SCHEMA_VERSION, Block, Finding, Layer, Report, RuleRun
 from service.views import (
@@ -43,11 +44,8 @@ from service.views.diagram.mermaid import mermaid
 from service.views.diagram.svg import svg
 
 LAYERS_AT_ONCE = 64
-_PATH = b'{"path":"'
-_NOTES = b',"notes":'
-_NO_NOTES = b',"notes":[]}'
-_SENTENCE = b'{"id":'
-"""How a stored layer begins, what stands before its notes, which are its last field, and how a sentence begins."""
+_NOW = b'{"schema_version":"%s",' % SCHEMA_VERSION.encode()
+"""How a report begins that the types of now have written."""
 LARGE = 1 << 20
 """JSON bytes from which a report is worked on by one request at a time."""
 MOST_LISTED = 10_000
@@ -209,14 +207,14 @@ def _report(stored: StoredReport, view: View, options: Options) -> Iterable[byte
 
 
 def _compared(stored: StoredReport, view: View, options: Options) -> Iterable[bytes]:
-    return [rendered(_decoded(_comparison, reports.text(stored)), view, options).encode("utf-8", "replace")]
+    return [rendered(decoded(_comparison, reports.text(stored)), view, options).encode("utf-8", "replace")]
 
 
 def _typed(stored: StoredReport, options: Options) -> Report:
     try:
         report = reports.decode(stored)
     except msgspec.DecodeError:
-        raise _outdated() from None
+        raise outdated() from None
     if options.recosts and not report.models:
         report = recost(report, options.batch or 1, options.input_shapes)
     ruled: Report = _ruled(report, options.rules)
@@ -229,17 +227,6 @@ def _whole(stored: StoredReport, options: Options) -> Report:
     return msgspec.structs.replace(report, layers=whole(report.layers))
 
 
-def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes | msgspec.Raw) -> _T:
-    try:
-        return decoder.decode(data)
-    except msgspec.DecodeError:
-        raise _outdated() from None
-
-
-def _outdated() -> OutdatedReport:
-    return OutdatedReport(msg("The stored answer is of another version of the service, which this one cannot read."))
-
-
 def _ruled(report: Any, rules: Rules | None) -> Any:
     """The report (or its outline) with the findings of these rules only; the others are said to be left out."""
     if rules is None:
@@ -249,92 +236,48 @@ def _ruled(report: Any, rules: Rules | None) -> Any:
     return msgspec.structs.replace(report, findings=findings, rules=tuple(runs))
 
 
-def _stored(stored: StoredReport, options: Options) -> Iterator[bytes]:
+def _stored(stored: StoredReport, options: Options) -> Iterable[bytes]:
     """The stored report's JSON in pieces."""
-    outline: Any = _ruled(_decoded(decoding.listing, reports.text(stored)), options.rules)
-    texts = outline.layers
-    told = _Told(encoder(options.language), written_now=outline.schema_version == SCHEMA_VERSION)
-    parts = (told.stored(texts[start : start + LAYERS_AT_ONCE]) for start in range(0, len(texts), LAYERS_AT_ONCE))
+    batches = reports.lines(stored)
+    before, *layers = next(batches)
+    saying = Saying(options.language, written_now=before.startswith(_NOW))
+    parts: list[bytes] = []
+    for following in batches:  # the last line holds no layer
+        parts.append(b"".join(saying.stored(layers)))
+        layers = following
+    if not parts:
+        return _in_one(before, saying, options)
+    outline: Any = _ruled(decoded(decoding.outline, before + layers[0]), options.rules)
     return _pieces(outline, parts, encoder(options.language))
 
 
-def _recosted(report: Report, options: Options) -> Iterator[bytes]:
+def _in_one(text: bytes, saying: Saying, options: Options) -> Iterable[bytes]:
+    """The same of a report in one line."""
+    outline: Any = _ruled(decoded(decoding.listing, text), options.rules)
+    parts = (b",".join(saying.stored(map(bytes, some))) for some in _some(outline.layers))
+    return _pieces(outline, _listed(parts), encoder(options.language))
+
+
+def _recosted(report: Report, options: Options) -> Iterable[bytes]:
     """A report's JSON in pieces."""
-    told = _Told(encoder(options.language))
-    starts = range(0, len(report.layers), LAYERS_AT_ONCE)
-    parts = (told.layers(report.layers[start : start + LAYERS_AT_ONCE]) for start in starts)
-    return _pieces(report, parts, encoder(options.language))
+    saying = Saying(options.language)
+    return _pieces(report, _listed(map(saying.layers, _some(report.layers))), encoder(options.language))
+
+
+def _some(layers: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """A few layers at a time."""
+    return (layers[start : start + LAYERS_AT_ONCE] for start in range(0, len(layers), LAYERS_AT_ONCE))
+
+
+def _listed(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """With a comma before each but the first."""
+    return (b"," + part if number else part for number, part in enumerate(parts))
 
 
 def _pieces(report: Any, parts: Iterable[bytes], said: msgspec.json.Encoder) -> Iterator[bytes]:
-    """A report's JSON in pieces; each part is the JSON of a few layers, with commas between them.
-
-    A random word stands for the layers in the JSON of everything else: no name of an upload can contain it.
-    """
-    word = secrets.token_hex(16).encode()
-    before, _, after = said.encode(msgspec.structs.replace(report, layers=msgspec.Raw(word))).partition(word)
-    yield before + b"["
-    for number, part in enumerate(parts):
-        yield b"," + part if number else part
-    yield b"]" + after
-
-
-class _Told:
-    """Makes JSON in a language of layers, a few at a time; what layers say alike is said once.
-
-    `written_now`: the stored JSON was written by the types of now, so that it lacks no field.
-    """
-
-    def __init__(self, said: msgspec.json.Encoder, *, written_now: bool = False) -> None:
-        self._said = said
-        self._written_now = written_now
-        self._told = decoding.once(self._tell)
-        self._endings: dict[bytes, bytes] = {}
-
-    def layers(self, layers: Sequence[Any]) -> bytes:
-        """JSON of layers, whose sentences may still be JSON."""
-        return self._said.encode([self._layer(layer) for layer in layers])[1:-1]
-
-    def stored(self, texts: Sequence[msgspec.Raw]) -> bytes:
-        """JSON of layers from their stored JSON: as it is but for their notes, where nothing else has sentences."""
-        parts: list[bytes] = []
-        for layer in map(bytes, texts):
-            at = layer.rfind(_NOTES) if self._written_now else -1
-            if at < 0 or not layer.startswith(_PATH) or layer.find(_SENTENCE, 0, at) >= 0:
-                return self.layers(_decoded(decoding.light_layers, b"[" + b",".join(texts) + b"]"))
-            # In a text a quotation mark has a backslash before it, so that `,"notes":` is a key; and what stands
-            # between it and the brace that ends the layer is a value by itself, so that it is the layer's own.
-            parts.append(layer if layer.endswith(_NO_NOTES) else layer[:at] + self._ending(layer[at:]))
-        return b",".join(parts)
-
-    def _ending(self, text: bytes) -> bytes:
-        """The end of a layer, from its notes on, with these in a language."""
-        known = self._endings.get(text)
-        if known is None:
-            known = _NOTES + bytes(self._told("notes", msgspec.Raw(text[len(_NOTES) : -1]))) + b"}"
-            if len(self._endings) < decoding.MAX_KNOWN:
-                self._endings[text] = known
-        return known
-
-    def _layer(self, layer: Any) -> Any:
-        """The layer with everything that has sentences as JSON in a language."""
-        values = {name: self._told(name, getattr(layer, name)) for name in decoding.IN_LAYER}
-        if layer.cost is not None:
-            cost = {name: self._told(name, getattr(layer.cost, name)) for name in decoding.IN_COST}
-            values["cost"] = msgspec.structs.replace(layer.cost, **cost)
-        return msgspec.structs.replace(layer, **values)
-
-    def _tell(self, name: str, value: Any) -> msgspec.Raw:
-        if isinstance(value, msgspec.Raw):
-            value = _read(name, value)
-        return msgspec.Raw(self._said.encode(value))
-
-
-def _read(name: str, raw: msgspec.Raw) -> Any:
-    try:
-        return decoding.decode_piece(name, raw)
-    except msgspec.DecodeError:
-        raise _outdated() from None
+    """A report's JSON in pieces; `parts` are together the JSON of its layers, with commas between them."""
+    before, behind = around(lambda text: said.encode(msgspec.structs.replace(report, layers=text)))
+    return chain((before + b"[",), parts, (b"]" + behind,))
 
 
 def find(stored: StoredReport, path: str, options: Options) -> Shown:
@@ -342,12 +285,12 @@ def find(stored: StoredReport, path: str, options: Options) -> Shown:
     if options.recosts:
         report = _whole(stored, options)
         return _shown(report.layers[_place(path, [layer.path for layer in report.layers])], report)
-    outline: Any = _ruled(_decoded(decoding.outline, reports.text(stored)), options.rules)
-    known = [found.path for found in _decoded(_paths, outline.layers)]
-    texts = _decoded(_texts, outline.layers)
-    layer = _decoded(_layer, texts[_place(path, known)])
+    outline: Any = _ruled(decoded(decoding.outline, reports.text(stored)), options.rules)
+    known = [found.path for found in decoded(_paths, outline.layers)]
+    texts = decoded(_texts, outline.layers)
+    layer = decoded(_layer, texts[_place(path, known)])
     if layer.like is not None:
-        layer = like(layer, _decoded(_layer, texts[_place(layer.like, known)]))
+        layer = like(layer, decoded(_layer, texts[_place(layer.like, known)]))
     return _shown(layer, outline)
 
 
@@ -358,8 +301,8 @@ def _place(path: str, known: Sequence[str]) -> int:
 
 def paths(stored: StoredReport) -> list[str]:
     """Paths of all layers."""
-    outline: Any = _decoded(decoding.outline, reports.text(stored))
-    return [found.path for found in _decoded(_paths, outline.layers)]
+    outline: Any = decoded(decoding.outline, reports.text(stored))
+    return [found.path for found in decoded(_paths, outline.layers)]
 
 
 def _shown(layer: Layer, report: Any) -> Shown:

@@ -17,13 +17,8 @@ _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
 
-def press(data: bytes) -> bytes:
-    """`data` as one frame that says how long it is; equal data give equal frames."""
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(data)
-
-
-def press_all(pieces: Iterable[bytes]) -> bytes:
-    """All pieces one after the other as one frame, without ever holding them together."""
+def press(pieces: Iterable[bytes]) -> bytes:
+    """All pieces one after the other as one frame, without ever holding them together; equal ones give equal frames."""
     compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
     pressed = [compressor.compress(piece) for piece in pieces]
     return b"".join([*pressed, compressor.flush()])

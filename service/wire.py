@@ -6,18 +6,19 @@ and named `untrusted_*` until then. Nothing is ever pickled.
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from service import decoding
+from service import decoding, light
 from service.comparisons import Comparison
 from service.config import Limits
 from service.errors import ErrorInfo, WorkerCrashed
 from service.formats import BuildRequest
-from service.language import as_data, from_data, msg
-from service.tree import Frozen, Model, Report
+from service.language import Message, as_data, from_data, msg
+from service.splicing import BREAK, around, in_lines
+from service.tree import Frozen, Layer, Model, Report
 
 
 class Task(Frozen, frozen=True, kw_only=True):
@@ -113,21 +114,17 @@ STARTED = b"started"
 LAYER_FAILED = 100
 """A child exits with this plus the number of the layer that it could not put on, before it has read anything."""
 
-_PROGRESS = struct.Struct("=cQQ")
-_PROGRESS_MARK = b"\x01"
-"""First byte of a progress frame: no JSON begins with it, so that an answer is told apart."""
-
 
 
 def _as_data(value: object) -> Any:
     """Encoder hook: what is neither a struct nor plain."""
-    return value.raw if isinstance(value, decoding.Layers) else as_data(value)
+    return value.json() if type(value) is decoding.Layers else as_data(value)
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_as_data)
-_LIGHT_MODEL = decoding.partly(Model, {"layers": msgspec.Raw})
+_LIGHT_MODEL = light.partly(Model, {"layers": msgspec.Raw})
 _answer_decoder = msgspec.json.Decoder(
-    decoding.partly(Answer, {"model": _LIGHT_MODEL | None}),
+    light.partly(Answer, {"model": _LIGHT_MODEL | None}),
     dec_hook=from_data,
 )
 _comparison_decoder = msgspec.json.Decoder(Comparison, dec_hook=from_data)
@@ -142,24 +139,38 @@ def encode(message: Task | Answer | BuildRequest | Ended | Warm | Report | Compa
     return _encoder.encode(message)
 
 
-def encode_progress(done: int, total: int) -> bytes:
-    """A frame that a child may send before its answer, as often as it likes: `done` of `total` bytes."""
-    return _PROGRESS.pack(_PROGRESS_MARK, min(done, 2**64 - 1), min(total, 2**64 - 1))
+def encode_pieces(result: Report | Comparison) -> Iterator[bytes]:
+    """The same in pieces, for a report whose layers are JSON: they are passed on as they are, in lines."""
+    layers: Any = result.layers if isinstance(result, Report) else ()
+    if not isinstance(layers, decoding.Layers):
+        yield encode(result)
+        return
+    before, behind = around(lambda text: _encoder.encode(msgspec.structs.replace(result, layers=text)))
+    yield from in_lines(before, layers.pieces, behind)
 
 
-def take_progress(untrusted_answer: bytearray) -> float | None:
-    """Remove the whole frames that `untrusted_answer` begins with; the share that the last one tells, 0 to 1.
+def layer_encoder() -> Callable[[Sequence[Layer]], bytes]:
+    """Makes JSON of the layers of one model, some at a time in lines; what several of them share is made once."""
+    bare: dict[str, msgspec.Raw] = {}
 
-    None if there is none, or none that makes sense.
-    """
-    end = 0
-    while untrusted_answer[end : end + 1] == _PROGRESS_MARK and len(untrusted_answer) >= end + _PROGRESS.size:
-        end += _PROGRESS.size
-    if not end:
-        return None
-    _, done, total = _PROGRESS.unpack_from(untrusted_answer, end - _PROGRESS.size)
-    del untrusted_answer[:end]
-    return min(done / total, 1.0) if total else None
+    def hook(value: object) -> Any:
+        if type(value) is not Message or value.args or value.plural is not None:
+            return as_data(value)
+        found = bare.get(value.id)
+        if found is None:
+            found = bare[value.id] = msgspec.Raw(msgspec.json.encode(as_data(value)))
+        return found
+
+    encoder = msgspec.json.Encoder(enc_hook=hook)
+    known = decoding.once(lambda _, value: msgspec.Raw(encoder.encode(value)))
+
+    def light(layer: Layer) -> Layer:
+        if layer.explanation is None and layer.cost is None:
+            return layer
+        explanation = layer.explanation and known("explanation", layer.explanation)
+        return msgspec.structs.replace(layer, explanation=explanation, cost=layer.cost and known("cost", layer.cost))
+
+    return lambda layers: encoder.encode_lines([light(layer) for layer in layers]).rstrip(BREAK)
 
 
 def decode_report(data: bytes) -> Report:
@@ -192,22 +203,32 @@ def decode_warm(data: bytes) -> Warm:
     return _warm_decoder.decode(data)
 
 
-def _answer(light: Any) -> Answer:
-    """The answer, its model's layers checked: they are passed on as they are."""
+def _answer(light: Any, checked: Sequence[bytes]) -> Answer:
+    """The answer; its model's layers are those that came before, or its own, once they are checked."""
     values = {name: getattr(light, name) for name in Answer.__struct_fields__}
     if light.model is not None:
+        own = decoding.Checker().checked_list(light.model.layers)
+        if own and checked:
+            raise ValueError("layers in two places")
         model = {name: getattr(light.model, name) for name in Model.__struct_fields__}
-        values["model"] = Model(**{**model, "layers": decoding.Layers(light.model.layers)})
+        values["model"] = Model(**{**model, "layers": decoding.Layers(checked or own)})
+    elif checked and light.error is None:
+        raise ValueError("layers of no model")
     return Answer(**values)
 
 
-def decode_answer(untrusted_answer: bytes) -> Answer:
-    """The typed answer; WorkerCrashed if the bytes are not one."""
+def decode_answer(untrusted_answer: bytes, checked_layers: Sequence[bytes] = ()) -> Answer:
+    """The typed answer; WorkerCrashed if the bytes are not one. `checked_layers` came before it."""
     try:
-        answer = _answer(_answer_decoder.decode(untrusted_answer))
+        answer = _answer(_answer_decoder.decode(untrusted_answer), checked_layers)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise WorkerCrashed(msg("The worker's answer was not understood."), reason=str(error)[:200]) from None
+        raise not_understood(str(error)[:200]) from None
     results = (answer.model, answer.build, answer.error, answer.probes, answer.comparison)
     if sum(part is not None for part in results) != 1:
-        raise WorkerCrashed(msg("The worker's answer was not understood."), reason="not exactly one result")
+        raise not_understood("not exactly one result")
     return answer
+
+
+def not_understood(reason: str) -> WorkerCrashed:
+    """What a child wrote is no answer."""
+    return WorkerCrashed(msg("The worker's answer was not understood."), reason=reason)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
-from service.catalog.integrity import Extent, check_extents, fills, listed, truncated, wrong_size
+from service.catalog.integrity import Extent, check_extents, listed, truncated, wrong_size
 from service.catalog.named import Stored
 from service.config import Limits
 from service.errors import LimitExceeded
@@ -67,54 +69,88 @@ def describe_file(source: Source, limits: Limits, member: str | None = None) -> 
     ties = _ties(header)
     arrays, lying = _arrays(header, limits, member, framework, ties)
     arrays = _with_contents(arrays, header, source)
-    needed = max((one.end for one in header.arrays.values()), default=0)
     return Described(
         arrays=[*arrays, *_tied(arrays, ties)],
         names=list(header.arrays),
-        bytes=sum(one.end - one.begin for one in header.arrays.values()),
+        bytes=header.bytes,
         metadata={
             text(key, 200): text(value if isinstance(value, str) else str(value)[:200])
             for key, value in list(header.metadata.items())[:_MAX_TAGS]
             if key not in ties
         },
         framework=framework,
-        findings=[*listed("data_wrong_size", lying), *_integrity(header, needed, member), *_metadata(header, member)],
-        notes=_notes(header, needed, member),
-        complete=needed <= header.size,
+        findings=[*listed("data_wrong_size", lying), *_integrity(header, member), *_metadata(header, member)],
+        notes=_notes(header, member),
+        complete=header.needed <= header.size,
     )
+
+
+class _Sort(NamedTuple):
+    """What holds for all arrays of one element type and shape.
+
+    Attributes:
+        dtype: As it is spelled here.
+        shape: The same object for all of them.
+        elements: Of one.
+        bytes: What one takes; None where the type is not known.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    elements: int
+    bytes: int | None
+
+
+def _sort(dtype: str, shape: tuple[int, ...]) -> _Sort:
+    named, bits = ELEMENTS.get(dtype) or (text(dtype, 64), None)
+    count = math.prod(shape)
+    return _Sort(named, shape, count, None if bits is None else (count * bits + 7) // 8)
 
 
 def _arrays(
     header: Header, limits: Limits, member: str | None, framework: str, ties: Mapping[str, str]
 ) -> tuple[list[Stored], list[Finding]]:
+    """The arrays, and what is wrong with their sizes."""
     found: list[Stored] = []
     lying: list[Finding] = []
+    sorts: dict[tuple[str, tuple[int, ...]], _Sort] = {}
     names = _dotted(header.arrays) if framework == "tensorflow" else {}
-    apart = not ties and len({one.begin for one in header.arrays.values()}) == len(header.arrays)
-    total = 0
+    shared = _shared(header, ties)
+    start, size, most, total = header.start, header.size, limits.elements, 0
     for key, one in header.arrays.items():
-        dtype, bits = ELEMENTS.get(one.dtype) or (text(one.dtype, 64), None)
-        count = math.prod(one.shape)
+        sort = sorts.get((one.dtype, one.shape))
+        if sort is None:
+            sort = sorts[one.dtype, one.shape] = _sort(one.dtype, one.shape)
+        dtype, shape, count, needed = sort
+        begin, end = one.data_offsets
+        length = end - begin
         total += count
-        if total > limits.elements:
+        if total > most:
             detail = msg("The weights add up to more elements than any model has.")
-            raise LimitExceeded("elements", limits.elements, detail, member=member, pointer=text(key, 200))
-        length = one.end - one.begin
-        if bits is not None and length * 8 != count * bits and length != (count * bits + 7) // 8:
-            lying.append(wrong_size(key, length, (count * bits + 7) // 8))
-        location = Location(member=member, offset=header.start + one.begin, length=length)
+            raise LimitExceeded("elements", most, detail, member=member, pointer=text(key, 200))
+        if length != needed and needed is not None:
+            lying.append(wrong_size(key, length, needed))
         found.append(
             Stored(
-                name=names.get(key, key),
-                shape=one.shape,
+                name=names.get(key, key) if names else key,
+                shape=shape,
                 dtype=dtype,
                 bytes=length,
-                location=location if one.end <= header.size else None,
+                location=Location(member=member, offset=start + begin, length=length) if end <= size else None,
                 stored_as=key,
-                identity=None if apart or not length else (member, one.begin, one.end, one.dtype, one.shape),
+                identity=(member, begin, end, one.dtype, shape) if begin in shared and length else None,
             )
         )
     return found, lying
+
+
+def _shared(header: Header, ties: Mapping[str, str]) -> Container[int]:
+    """Where the bytes begin that may be those of several arrays."""
+    if header.gapless and not ties:
+        return ()
+    seen = Counter(one.data_offsets[0] for one in header.arrays.values())
+    kept = {header.arrays[name].data_offsets[0] for name in ties.values()}
+    return kept.union(begin for begin, times in seen.items() if times > 1)
 
 
 def _with_contents(arrays: list[Stored], header: Header, source: Source) -> list[Stored]:
@@ -129,7 +165,8 @@ def _with_contents(arrays: list[Stored], header: Header, source: Source) -> list
     for index in wanted[:_MAX_CONTENTS]:
         one = arrays[index]
         place = header.arrays[one.stored_as or one.name]
-        content = source.read_at(header.start + place.begin, place.end - place.begin)
+        begin, end = place.data_offsets
+        content = source.read_at(header.start + begin, end - begin)
         arrays[index] = msgspec.structs.replace(one, content=content)
     return arrays
 
@@ -166,10 +203,11 @@ def _tied(arrays: Sequence[Stored], ties: Mapping[str, str]) -> list[Stored]:
     ]
 
 
-def _integrity(header: Header, needed: int, member: str | None) -> list[Finding]:
-    if fills(((one.begin, one.end) for one in header.arrays.values()), header.size):
+def _integrity(header: Header, member: str | None) -> list[Finding]:
+    needed = header.needed
+    if header.gapless and needed == header.size:
         return []
-    extents = [Extent(name, one.begin, one.end) for name, one in header.arrays.items()]
+    extents = [Extent(name, *one.data_offsets) for name, one in header.arrays.items()]
     if not header.size:  # a header alone: there is no end to be beyond
         return check_extents(extents, needed, member=member)
     cut = [truncated(needed, header.size, member)] if needed > header.size else []
@@ -191,7 +229,7 @@ def _metadata(header: Header, member: str | None) -> list[Finding]:
     return listed("metadata_not_text", found)
 
 
-def _notes(header: Header, needed: int, member: str | None) -> list[Message]:
+def _notes(header: Header, member: str | None) -> list[Message]:
     notes: list[Message] = []
     unknown = sorted({one.dtype for one in header.arrays.values()} - ELEMENTS.keys())
     if unknown:
@@ -199,17 +237,17 @@ def _notes(header: Header, needed: int, member: str | None) -> list[Message]:
         notes.append(
             msg("The element types {types} are not known here: their bytes are as the header has them.", types=shown)
         )
-    if needed > header.size:
-        notes.append(_cut(header, needed, member))
+    if header.needed > header.size:
+        notes.append(_cut(header, member))
     return notes
 
 
-def _cut(header: Header, needed: int, member: str | None) -> Message:
+def _cut(header: Header, member: str | None) -> Message:
     name: Message | str = msg("the file") if member is None else text(member, 200)
     if not header.size:
         return msg("Only the header of {member} was sent: values cannot be looked at.", member=name)
-    gone = sum(one.end > header.size for one in header.arrays.values())
+    gone = sum(one.data_offsets[1] > header.size for one in header.arrays.values())
     return msg(
         "The data of {member} has {size} of {needed} bytes: {gone} arrays are not, or not wholly, there.",
-        member=name, size=header.size, needed=needed, gone=gone,
+        member=name, size=header.size, needed=header.needed, gone=gone,
     )  # fmt: skip

@@ -26,16 +26,6 @@ class Extent(NamedTuple):
     end: int
 
 
-def fills(extents: Iterable[tuple[int, int]], size: int) -> bool:
-    """Whether arrays lie one after the other, in the order given, and fill a region of `size` bytes: all is well."""
-    at = 0
-    for begin, end in extents:
-        if begin != at or end < begin:
-            return False
-        at = end
-    return at == size
-
-
 def check_extents(
     extents: Sequence[Extent], size: int, *, member: str | None = None, holes: bool = True, alignment: int = 1
 ) -> list[Finding]:

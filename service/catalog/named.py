@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.catalog.anatomy import split
+from service.catalog.named_again import with_repeats
 from service.catalog.named_arrays import Stored
 from service.catalog.named_layers import Layouts, layers_of_tree
+from service.catalog.named_repeats import Repeats, repeats_of
 from service.catalog.named_states import states_of
 from service.catalog.named_tree import tree_of
 from service.catalog.named_weights import Ledger
@@ -59,7 +61,9 @@ def describe(
     ledger = Ledger(limits)
     found = split(arrays)
     scheme = scheme_of(quantization)
-    layers, notes = layers_of_tree(
-        tree_of(found.model, limits), ledger, scheme, layouts=layouts, separator=separator
-    )
+    repeats = repeats_of(found.model) if separator == "." and not scheme.overrides else Repeats(found.model)
+    nodes = tree_of(repeats.own, limits)
+    layers, notes = layers_of_tree(nodes, ledger, scheme, layouts=layouts, separator=separator)
+    if repeats.again:
+        layers = with_repeats(layers, nodes, repeats, ledger, limits)
     return Named(tuple(layers), states_of(found, ledger, separator), notes=tuple(notes))

@@ -54,12 +54,18 @@ class Node(msgspec.Struct, gc=False):
 
 
 def tree_of(
-    arrays: Iterable[Stored],
+    arrays: Iterable[Stored | str],
     limits: Limits,
     versions: Mapping[str, int | None] | None = None,
     values: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Node]:
     """Every path, parents first, in the order of `versions` where these fit the names, else of storage.
+
+    Args:
+        arrays: In the order of the file; a text is the path of a layer whose arrays are not among them.
+        limits: Of this analysis.
+        versions: What the file records of layers' classes, by path.
+        values: What it has beside arrays, by path.
 
     Raises:
         LimitExceeded: More layers than one analysis may describe.
@@ -81,12 +87,15 @@ def tree_of(
     return nodes
 
 
-def _held(arrays: Iterable[Stored]) -> dict[str, dict[str, Stored]]:
+def _held(arrays: Iterable[Stored | str]) -> dict[str, dict[str, Stored]]:
     """Arrays by the path of their layer and their name in it."""
     held: dict[str, dict[str, Stored]] = {}
     homes: dict[str, tuple[dict[str, Stored], str]] = {}
     names: dict[str, str] = {}  # equal names as one object: there are few, of many arrays
     for one in arrays:
+        if isinstance(one, str):
+            held.setdefault(one, {})
+            continue
         path, _, name = one.name.rpartition(".")
         name = names.setdefault(name, name)
         if _is_plain(path):
@@ -105,6 +114,12 @@ def _held(arrays: Iterable[Stored]) -> dict[str, dict[str, Stored]]:
         inside, prefix = home
         inside[prefix + name if prefix else name] = one
     return held
+
+
+def owner_of(name: str) -> str:
+    """Path of the layer that an array of this name belongs to."""
+    path, _, local = name.rpartition(".")
+    return path if _is_plain(path) else _owner(path, local)[0]
 
 
 def _is_plain(path: str) -> bool:
@@ -148,6 +163,12 @@ def _add(nodes: dict[str, Node], path: str, held: Mapping[str, dict[str, Stored]
             above.children = [name]
         above = nodes[found] = Node(found, name, above.path, tail, held.get(found) or {}, _CHILDLESS)
     if len(nodes) - 1 > limits.layers:  # the root is there in any case
+        check_layers(len(nodes) - 1, limits)
+
+
+def check_layers(count: int, limits: Limits) -> None:
+    """LimitExceeded for more layers than one analysis may describe."""
+    if count > limits.layers:
         raise LimitExceeded(
             "layers", limits.layers, msg("The file has more than {layers} layers.", layers=limits.layers)
         )

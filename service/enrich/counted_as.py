@@ -8,24 +8,28 @@ the optimizer's variables where it is compiled); `torch.nn.Module.parameters` (e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from service.enrich.counts import PARAMETER_GROUPS, add, elements
+from service.enrich.likeness import Alike
 from service.language import Message, msg
-from service.tree import Model, Status, ToolCount, Totals, Weight
+from service.tree import Layer, Model, Status, ToolCount, Totals, Weight
 
 _UNTOLD = msg("The file does not say which weights are trained.")
 _OWN_RULES = msg("A state_dict does not tell parameters from buffers of a layer whose class is not known.")
 
 
-def count_as_tools_do(model: Model) -> Model:
-    """`model` with `counted_as`, by the conventions of its own framework. Needs `totals`."""
-    tools = {"keras": _keras, "torch": _torch}.get(model.info.framework)
-    if tools is None or model.totals is None:
+def count_as_tools_do(model: Model, sorts: Alike) -> Model:
+    """`model` with `counted_as`, by the conventions of its own framework; `sorts` of its layers. Needs `totals`."""
+    if model.totals is None:
         return model
-    return msgspec.structs.replace(model, counted_as=tuple(tools(model, model.totals)))
+    if model.info.framework == "keras":
+        return msgspec.structs.replace(model, counted_as=tuple(_keras(model.totals)))
+    if model.info.framework == "torch":
+        return msgspec.structs.replace(model, counted_as=tuple(_torch(sorts.sorts(model.layers), model.totals)))
+    return model
 
 
 def _tool(
@@ -35,7 +39,7 @@ def _tool(
     return ToolCount(tool=tool, label=label, value=value, status=status or known, note=note)
 
 
-def _keras(_: Model, totals: Totals) -> Iterator[ToolCount]:
+def _keras(totals: Totals) -> Iterator[ToolCount]:
     total = add([totals.parameters, totals.statistics])
     told = not totals.unknown
     note = None if told else _UNTOLD
@@ -50,9 +54,9 @@ def _keras(_: Model, totals: Totals) -> Iterator[ToolCount]:
         yield _tool("keras", "summary(): Total params, with optimizer", add([total, totals.optimizer]))
 
 
-def _torch(model: Model, totals: Totals) -> Iterator[ToolCount]:
-    held = [weight for layer in model.layers for weight in layer.weights]
-    certain = not any(_uncertain(layer.kind, weight) for layer in model.layers for weight in layer.weights)
+def _torch(sorts: Iterable[tuple[Layer, int]], totals: Totals) -> Iterator[ToolCount]:
+    held = [(layer.kind, weight, times) for layer, times in sorts for weight in layer.weights]
+    certain = not any(_uncertain(kind, weight) for kind, weight, _ in held)
     status: Status | None = None if certain or totals.parameters is None else "partial"
     note = None if certain else _OWN_RULES
     yield _tool("torch", "sum(p.numel() for p in model.parameters())", totals.parameters, note, status)
@@ -63,9 +67,9 @@ def _torch(model: Model, totals: Totals) -> Iterator[ToolCount]:
         _UNTOLD if totals.unknown else None,
     )
     yield _tool("torch", "sum(b.numel() for b in model.buffers())", totals.statistics, note, status)
-    persistent = [weight for weight in held if weight.persistent is not False]
+    persistent = [(weight, times) for _, weight, times in held if weight.persistent is not False]
     yield _tool("torch", "sum(t.numel() for t in model.state_dict().values())", elements(persistent))
-    tied = any(weight.tied_to and weight.group in PARAMETER_GROUPS for weight in held)
+    tied = any(weight.tied_to and weight.group in PARAMETER_GROUPS for _, weight, _ in held)
     yield _tool(
         "torchinfo", "Total params", None if tied else totals.parameters,
         msg("torchinfo counts tied parameters by rules of its own.") if tied else note, None if tied else status,

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
-from service.tree import Counts, Group, Layer, Model, Weight
+from service.enrich.likeness import Alike
+from service.tree import Counts, Group, Layer, Weight
 
 PARAMETER_GROUPS: tuple[Group, ...] = ("trainable", "frozen", "unknown")
 """What `parameters` adds up; statistics are counted beside it."""
-_NOTHING = (0, 0, 0, 0)
 
 
-def count_layers(model: Model) -> Model:
-    """`model` with `counts` on every layer; layers with the same numbers share theirs."""
-    known: dict[tuple[int | None, ...], Counts] = {}
-    layers = tuple(msgspec.structs.replace(layer, counts=_count(layer, known)) for layer in model.layers)
-    return msgspec.structs.replace(model, layers=layers)
+class Counting:
+    """Counts layers, those of a sort once."""
+
+    def __init__(self, sorts: Alike) -> None:
+        self._sorts = sorts
+        self._known: dict[int, Counts] = {}
+
+    def of(self, at: int, layer: Layer) -> Counts:
+        """The counts of the layer at this place."""
+        number = self._sorts.numbers[at]
+        found = self._known.get(number)
+        if found is None:
+            found = _count(layer)
+            if self._sorts.times[number] > 1:
+                self._known[number] = found
+        return found
 
 
-def elements(weights: Iterable[Weight], *groups: Group) -> int | None:
-    """Elements of the weights in `groups` (all, if none is named); None if a size is unknown."""
-    return add(weight.count for weight in weights if not groups or weight.group in groups)
+def elements(weights: Iterable[tuple[Weight, int]], *groups: Group) -> int | None:
+    """Elements of so many of each weight in `groups` (all, if none is named); None if a size is unknown."""
+    return add(_times(weight.count, times) for weight, times in weights if not groups or weight.group in groups)
+
+
+def stored_bytes(weights: Iterable[tuple[Weight, int]], *groups: Group) -> int | None:
+    """Bytes of so many of each weight in `groups` (all, if none is named); None if a size is unknown."""
+    return add(_times(weight.bytes, times) for weight, times in weights if not groups or weight.group in groups)
+
+
+def _times(value: int | None, times: int) -> int | None:
+    return None if value is None else value * times
 
 
 def add(values: Iterable[int | None]) -> int | None:
@@ -35,20 +53,12 @@ def add(values: Iterable[int | None]) -> int | None:
     return total
 
 
-def _count(layer: Layer, known: dict[tuple[int | None, ...], Counts]) -> Counts:
-    if not layer.weights and _NOTHING in known:
-        return known[_NOTHING]
+def _count(layer: Layer) -> Counts:
     sums: dict[str, int | None] = {"trainable": 0, "frozen": 0, "unknown": 0, "statistic": 0}
     for weight in layer.weights:
         so_far = sums.get(weight.group)
         if so_far is not None:
             sums[weight.group] = None if weight.count is None else so_far + weight.count
-    numbers = tuple(sums.values())
-    found = known.get(numbers)
-    if found is None:
-        trainable, frozen, unknown, statistics = numbers
-        parameters = add((trainable, frozen, unknown))
-        found = known[numbers] = Counts(
-            parameters=parameters, trainable=trainable, frozen=frozen, statistics=statistics, unknown=unknown
-        )
-    return found
+    trainable, frozen, unknown, statistics = sums.values()
+    parameters = add((trainable, frozen, unknown))
+    return Counts(parameters=parameters, trainable=trainable, frozen=frozen, statistics=statistics, unknown=unknown)

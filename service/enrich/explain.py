@@ -15,7 +15,6 @@ import functools
 import importlib
 import pkgutil
 from types import ModuleType
-from typing import Any
 
 import msgspec
 
@@ -35,50 +34,48 @@ from service.enrich.explanations.inner import unwrapped, wrapping
 from service.enrich.explanations.recipe import Recipe, counted, evaluate, formula, parts, terms
 from service.enrich.explanations.remarks import beside
 from service.enrich.explanations.weight_sum import sum_of_weights
+from service.enrich.likeness import Alike
 from service.frameworks import conventions
 from service.language import Message, msg, sentences
-from service.tree import Explanation, Finding, Layer, Model, Status, element_count
+from service.tree import Explanation, Finding, Layer, Status, element_count
 
 RULES = ("formula_mismatch", "config_mismatch")
 """The rules of the findings that explaining may bring."""
 
 
-def explain_layers(model: Model) -> Model:
-    """`model` with an `explanation` on every layer that has weights of known size, and findings where it fails."""
-    framework = model.info.framework
-    known: dict[Any, tuple[Explanation | None, list[Finding]]] = {}
-    layers: list[Layer] = []
-    found: list[Finding] = []
-    for layer in model.layers:
+class Explaining:
+    """Explains layers, those of a sort once, and keeps the findings where an explanation fails."""
+
+    def __init__(self, framework: str, sorts: Alike) -> None:
+        self._framework, self._sorts = framework, sorts
+        self._known: dict[int, tuple[Explanation | None, list[Finding]]] = {}
+        self._found: list[Finding] = []
+
+    def of(self, at: int, layer: Layer) -> Explanation | None:
+        """The explanation of the layer at this place, None without weights of known size."""
         if not layer.weights:
-            layers.append(layer)
-            continue
-        key = _likeness(layer)
-        if key not in known:
-            known[key] = explained(layer, framework)
-        explanation, findings = known[key]
-        layers.append(layer if explanation is None else msgspec.structs.replace(layer, explanation=explanation))
-        found.extend(msgspec.structs.replace(one, path=layer.path) for one in findings)
-    return msgspec.structs.replace(model, layers=tuple(layers), findings=(*model.findings, *with_rest(found)))
+            return None
+        number = self._sorts.numbers[at]
+        known = self._known.get(number)
+        if known is None:
+            known = explained(layer, self._framework)
+            if self._sorts.times[number] > 1:
+                self._known[number] = known
+        explanation, findings = known
+        if findings:
+            self._found.extend(msgspec.structs.replace(one, path=layer.path) for one in findings)
+        return explanation
 
-
-def _likeness(layer: Layer) -> Any:
-    """Equal for layers that are explained alike: deep models repeat theirs by the hundred."""
-    weights = tuple([
-        (one.name, one.role, one.shape, one.dtype, one.count, one.stored_count, one.group, one.layout, one.tied_to)
-        for one in layer.weights
-    ])  # fmt: skip
-    what = (layer.kind, layer.type, layer.type_source, layer.module, layer.custom, weights)
-    place = layer.path if "lora_" in layer.path else None
-    settings = {name: value for name, value in layer.config.items() if name != "name"} if layer.config else None
-    return what, place, msgspec.json.encode(settings) if settings else None
+    def findings(self) -> list[Finding]:
+        """What was found at all layers so far."""
+        return with_rest(self._found)
 
 
 def explained(layer: Layer, framework: str) -> tuple[Explanation | None, list[Finding]]:
     """One layer's explanation, None without weights of known size; and what contradicts it."""
-    if not layer.weights or any(weight.count is None for weight in layer.weights):
+    if not layer.weights or None in [weight.count for weight in layer.weights]:
         return None, []
-    total = sum(weight.count or 0 for weight in counted(layer, framework))
+    total = sum([weight.count or 0 for weight in counted(layer, framework)])
     recipe = _recipe(layer, framework)
     if recipe is None:
         honest = sum_of_weights(layer, framework)
@@ -119,23 +116,29 @@ def _recipe(layer: Layer, framework: str) -> Recipe | None:
     adapter = lora.adapter(layer, ways)
     if adapter is not None:
         return adapter
-    inner = unwrapped(layer, framework)
-    subject = inner or layer
-    added = additions_of(subject, ways)
-    extra = {id(weight) for addition in added for weight in addition.weights}
-    core = tuple(weight for weight in subject.weights if id(weight) not in extra)
+    subject = unwrapped(layer, framework) or layer
     rule = rules().get(subject.kind)
-    own: Recipe | None = rule.explain(msgspec.structs.replace(subject, weights=core), framework) if rule else None
+    if rule is None:
+        return None
+    added = additions_of(subject, ways)
+    if added:
+        extra = {id(weight) for addition in added for weight in addition.weights}
+        core = tuple(weight for weight in subject.weights if id(weight) not in extra)
+        subject = msgspec.structs.replace(subject, weights=core)
+    own: Recipe | None = rule.explain(subject, framework)
     return None if own is None else _joined(own, added, layer, lora.merged(layer) if framework == "keras" else None)
 
 
 def _joined(own: Recipe, added: tuple[Addition, ...], layer: Layer, remark: Message | None) -> Recipe:
     """A kind's recipe, the additions' and a last remark for experts in one."""
+    around = wrapping(layer)
+    if not added and around is None and remark is None:
+        return own
     references = dict.fromkeys([own.reference, *(addition.reference for addition in added)])
     return msgspec.structs.replace(
         own,
         sums=(*own.sums, *(part for addition in added for part in addition.sums)),
-        text=_in_a_row(own.text, wrapping(layer), *(addition.text for addition in added)),
+        text=_in_a_row(own.text, around, *(addition.text for addition in added)),
         expert=_in_a_row(own.expert, *(addition.expert for addition in added), remark),
         reference="; ".join(reference for reference in references if reference) or None,
     )

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from service.enrich.blocks.build import add_blocks
+from service.enrich.likeness import alike
 from service.enrich.sharing import say_once
 from service.enrich.totals import add_totals
 from service.errors import ErrorInfo
@@ -71,7 +72,8 @@ def join(models: Sequence[tuple[str, Model]], failed: Sequence[tuple[str, ErrorI
             sorted([*map(_component, models), *map(_failure, failed)], key=lambda component: component.path)
         ),
     )
-    return say_once(add_blocks(add_totals(joined)))
+    sorts = alike(joined.layers)
+    return say_once(add_blocks(add_totals(joined, sorts), sorts))
 
 
 def _component(found: tuple[str, Model]) -> Component:

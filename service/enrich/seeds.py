@@ -15,9 +15,9 @@ NAME = "seed_generators"
 
 def set_apart(model: Model) -> Model:
     """`model` with every weight of role `seed_state` moved from its layer to a state of its own."""
-    seeds = tuple(_as_state(layer, weight) for layer in model.layers for weight in layer.weights if _is_seed(weight))
-    if not seeds:
+    if not any([_is_seed(weight) for layer in model.layers for weight in layer.weights]):  # noqa: C419 - faster as a list
         return model
+    seeds = tuple(_as_state(layer, weight) for layer in model.layers for weight in layer.weights if _is_seed(weight))
     layers = tuple(
         msgspec.structs.replace(layer, weights=tuple(weight for weight in layer.weights if not _is_seed(weight)))
         for layer in model.layers

@@ -8,13 +8,28 @@ Above `MANY` layers a layer that is explained and costs as an earlier one says s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import msgspec
 
 from service.tree import Layer, Model
 
 MANY = 20_000
+
+
+class Sharing:
+    """Tells for one layer after the other whether what is said of it was said before."""
+
+    def __init__(self, layers: int) -> None:
+        self._many = layers > MANY
+        self._first: dict[Hashable, str] = {}
+
+    def like(self, path: str, told: Hashable) -> str | None:
+        """Path of the first layer with an equal `told`, None for that one itself, and in models of fewer layers."""
+        if not self._many:
+            return None
+        first = self._first.setdefault(told, path)
+        return None if first is path else first
 
 
 def say_once(model: Model) -> Model:
@@ -24,17 +39,13 @@ def say_once(model: Model) -> Model:
 
 def shared(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     """The layers as a report of so many holds them. Explanations and costs count as equal where they are one object."""
-    if len(layers) <= MANY:
-        return tuple(layers)
-    first: dict[tuple[int, int], str] = {}
-    found: list[Layer] = []
-    for layer in layers:
-        path = first.setdefault((id(layer.explanation), id(layer.cost)), layer.path)
-        if path is layer.path or layer.cost is None:
-            found.append(layer)
-        else:
-            found.append(msgspec.structs.replace(layer, explanation=None, cost=None, like=path))
-    return tuple(found)
+    sharing = Sharing(len(layers))
+    return tuple([layer if layer.cost is None else _shortened(layer, sharing) for layer in layers])
+
+
+def _shortened(layer: Layer, sharing: Sharing) -> Layer:
+    path = sharing.like(layer.path, (id(layer.explanation), id(layer.cost)))
+    return layer if path is None else msgspec.structs.replace(layer, explanation=None, cost=None, like=path)
 
 
 def whole(layers: Sequence[Layer]) -> tuple[Layer, ...]:

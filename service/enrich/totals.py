@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from service.enrich.counts import PARAMETER_GROUPS, add, elements
+from service.enrich.counts import PARAMETER_GROUPS, add, elements, stored_bytes
+from service.enrich.likeness import Alike, alike
 from service.errors import LimitExceeded
 from service.language import Message, msg, sentences
 from service.tree import Bytes, Group, Model, Status, Totals, Weight
@@ -15,10 +16,14 @@ MAX_ELEMENTS = 2**127
 """Above this a total is an attack on whoever prints it, not a model."""
 
 
-def add_totals(model: Model) -> Model:
-    """`model` with `totals` over unique weights. LimitExceeded for totals beyond any model."""
-    held = [weight for layer in model.layers for weight in layer.weights]
-    unique = [weight for weight in held if weight.tied_to is None]
+Held = Sequence[tuple[Weight, int]]
+"""Weights, and how often each occurs."""
+
+
+def add_totals(model: Model, sorts: Alike | None = None) -> Model:
+    """`model` with `totals` over unique weights; `sorts` of its layers. LimitExceeded for totals beyond any model."""
+    held = [*(sorts or alike(model.layers)).weights(model.layers)]
+    unique = [(weight, times) for weight, times in held if weight.tied_to is None]
     status, reason = _status(model, held)
     known = status != "unavailable"
     totals = Totals(
@@ -45,20 +50,25 @@ _OWN: dict[str, tuple[Group, ...]] = {
 }
 
 
-def _status(model: Model, held: Sequence[Weight]) -> tuple[Status, Message | None]:
+def _status(model: Model, held: Held) -> tuple[Status, Message | None]:
     if not model.complete and not held:
         return "unavailable", sentences(*model.notes) if model.notes else msg("The upload holds no weights.")
-    unsized = sum(weight.count is None for weight in held)
+    unsized = sum(times for weight, times in held if weight.count is None)
     if unsized:
-        return "partial", msg("{unsized} of {n} weights have no size in this file.", unsized=unsized, n=len(held))
+        number = sum(times for _, times in held)
+        return "partial", msg("{unsized} of {n} weights have no size in this file.", unsized=unsized, n=number)
     if not model.complete:
         return "partial", sentences(*model.notes) if model.notes else msg("The upload is not complete.")
     return "complete", None
 
 
-def _state_weights(model: Model, groups: Iterable[str]) -> list[Weight]:
+def _state_weights(model: Model, groups: Iterable[str]) -> Held:
     return [
-        weight for state in model.states if state.group in groups for weight in state.weights if weight.tied_to is None
+        (weight, 1)
+        for state in model.states
+        if state.group in groups
+        for weight in state.weights
+        if weight.tied_to is None
     ]
 
 
@@ -66,11 +76,11 @@ def _in_states(model: Model, *groups: str) -> int | None:
     return elements(_state_weights(model, groups))
 
 
-def _bytes(model: Model, unique: Sequence[Weight], *, known: bool) -> Bytes:
+def _bytes(model: Model, unique: Held, *, known: bool) -> Bytes:
     def of(*groups: Group) -> int | None:
-        return add(weight.bytes for weight in unique if weight.group in groups) if known else None
+        return stored_bytes(unique, *groups) if known else None
 
-    beside = {name: add(weight.bytes for weight in _state_weights(model, groups)) for name, groups in _BESIDE.items()}
+    beside = {name: stored_bytes(_state_weights(model, groups)) for name, groups in _BESIDE.items()}
     own = {
         "trainable": of("trainable"),
         "frozen": of("frozen"),
@@ -89,10 +99,10 @@ def _bytes(model: Model, unique: Sequence[Weight], *, known: bool) -> Bytes:
 _BESIDE = {"optimizer": ("optimizer",), "ema": ("ema",), "other": ("scheduler", "other")}
 
 
-def _by_dtype(weights: Iterable[Weight]) -> dict[str, int]:
+def _by_dtype(weights: Held) -> dict[str, int]:
     sizes: dict[str, int] = {}
-    for weight in weights:
+    for weight, times in weights:
         if weight.bytes is not None:
             dtype = weight.dtype or "unknown"
-            sizes[dtype] = sizes.get(dtype, 0) + weight.bytes
+            sizes[dtype] = sizes.get(dtype, 0) + weight.bytes * times
     return dict(sorted(sizes.items()))

@@ -7,7 +7,7 @@ the same content cannot cross.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -267,13 +267,18 @@ def report(database: Database, report_id: int) -> StoredReport:
         return rows.report(connection, report_id)
 
 
-def pack(body: bytes) -> dict[str, Any]:
-    """A report's JSON as the columns it is stored in."""
-    return {
-        "body": press(body),
-        "size": len(body),
-        "etag": blake3(body).hexdigest()[:32],
-    }
+def pack(text: Iterable[bytes]) -> dict[str, Any]:
+    """A report's JSON, which comes in pieces, as the columns it is stored in."""
+    digest, size = blake3(), 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
+        for piece in text:
+            digest.update(piece)
+            size += len(piece)
+            yield piece
+
+    return {"body": press(counted()), "size": size, "etag": digest.hexdigest()[:32]}
 
 
 def note_sha256(database: Database, digest: str, sha256: str) -> list[int]:
@@ -290,10 +295,11 @@ def note_sha256(database: Database, digest: str, sha256: str) -> list[int]:
         return sorted(set(connection.execute(query).scalars()))
 
 
-def replace_report(database: Database, report_id: int, body: bytes) -> None:
+def replace_report(database: Database, report_id: int, text: Iterable[bytes]) -> None:
     """Store another JSON for a report, if it still exists."""
+    packed = pack(text)
     with database.writing() as connection:
-        connection.execute(update(reports).where(reports.c.id == report_id).values(**pack(body)))
+        connection.execute(update(reports).where(reports.c.id == report_id).values(**packed))
 
 
 def without_sha256(database: Database, *, older_than: float) -> Part | None:

@@ -7,7 +7,7 @@ that lies further ahead than any lease can reach is from before a reboot, and co
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, insert, or_, select, update
@@ -90,12 +90,12 @@ def _owned(job: Job, owner: str) -> ColumnElement[bool]:
     )
 
 
-def succeed(database: Database, owner: str, job: Job, body: bytes, facts: dict[str, Any]) -> list[str]:
+def succeed(database: Database, owner: str, job: Job, text: Iterable[bytes], facts: dict[str, Any]) -> list[str]:
     """Store the report and finish the job and its waiting twins in one transaction; ids of all that are finished.
 
     `facts`: `format` and `framework` for the listing. Empty if the job was deleted or taken over meanwhile.
     """
-    packed = pack(body)
+    packed = pack(text)
     with database.writing() as connection:
         if connection.execute(select(analyses.c.id).where(_owned(job, owner))).first() is None:
             return []

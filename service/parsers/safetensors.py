@@ -45,21 +45,20 @@ ELEMENTS: Mapping[str, tuple[str, int]] = {
 _Size = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
 
 
-class Entry(msgspec.Struct, gc=False):
-    """One array of the header: its sizes, and where its bytes begin and end in the buffer."""
-
-    dtype: str | None = None
-    shape: Annotated[tuple[_Size, ...], msgspec.Meta(max_length=MAX_AXES)] | None = None
-    data_offsets: tuple[_Size, _Size] | None = None
+_NO_SHAPE: tuple[int, ...] = (-1,)
+_NOWHERE = (-1, -1)
+"""What no header can say: where they are found, the header says nothing of the kind."""
 
 
 class Array(msgspec.Struct, frozen=True, gc=False):
-    """One array with nothing missing. `begin` and `end` in bytes from the start of the buffer, `begin` <= `end`."""
+    """One array of the header.
 
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
+    `data_offsets`: where its bytes begin and end, from the start of the buffer; the first is not above the second.
+    """
+
+    dtype: str = ""
+    shape: Annotated[tuple[_Size, ...], msgspec.Meta(max_length=MAX_AXES)] = _NO_SHAPE
+    data_offsets: tuple[_Size, _Size] = _NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +70,25 @@ class Header:
         metadata: `__metadata__`, where its values should be texts and may be anything.
         start: Where the buffer begins in the file.
         size: Bytes of the buffer that are in the file.
+        needed: Bytes of the buffer that the arrays lie in, by what the header says.
+        bytes: Sum of what the arrays have.
+        gapless: Whether they lie one after the other from the buffer's start on, in the header's order.
     """
 
     arrays: Mapping[str, Array]
     metadata: Mapping[str, Any]
     start: int
     size: int
+    needed: int
+    bytes: int
+    gapless: bool
 
 
 class _Beside(msgspec.Struct):
     metadata: msgspec.Raw = msgspec.field(name=_METADATA, default=msgspec.Raw(b""))
 
 
-_ENTRIES = msgspec.json.Decoder(dict[str, Entry])
+_ENTRIES = msgspec.json.Decoder(dict[str, Array])
 _BESIDE = msgspec.json.Decoder(_Beside)
 
 
@@ -112,10 +117,25 @@ def read_header(source: Source, limits: Limits, member: str | None = None) -> He
     _check_number(data.count(b'"data_offsets"'), limits, member)
     arrays, metadata = _quick(data) or _careful(data, limits, member)
     _check_number(len(arrays), limits, member)
-    wrong = next((name for name, one in arrays.items() if one.begin > one.end), None)
-    if wrong is not None:
-        _refuse(wrong, msg("its data ends before it begins"), member)
-    return Header(arrays, metadata, PREFIX + length, source.size - PREFIX - length)
+    needed, total, gapless = _extent(arrays, member)
+    start = PREFIX + length
+    return Header(arrays, metadata, start, source.size - start, needed, total, gapless)
+
+
+def _extent(arrays: Mapping[str, Array], member: str | None) -> tuple[int, int, bool]:
+    """Where the last of the arrays ends, their bytes, and whether each begins where the one before it ends."""
+    at = needed = total = 0
+    gapless = True
+    for name, one in arrays.items():
+        begin, end = one.data_offsets
+        if begin > end:
+            _refuse(name, msg("its data ends before it begins"), member)
+        if begin != at:
+            gapless = False
+        needed = max(needed, end)
+        total += end - begin
+        at = end
+    return needed, total, gapless
 
 
 def _length(source: Source, limits: Limits, member: str | None) -> int:
@@ -156,22 +176,17 @@ def _quick(data: bytes) -> tuple[dict[str, Array], Mapping[str, Any]] | None:
     if b"\\" in data:
         return None
     try:
-        entries = _ENTRIES.decode(data)
+        arrays = _ENTRIES.decode(data)
         beside = bytes(_BESIDE.decode(data).metadata) if f'"{_METADATA}"'.encode() in data else b""
         metadata = msgspec.json.decode(beside, type=dict[str, str]) if beside else {}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if beside:
-        del entries[_METADATA]
-    if data.count(b'"') != _QUOTES * len(entries) + (2 + 4 * len(metadata) if beside else 0):
+        del arrays[_METADATA]
+    if data.count(b'"') != _QUOTES * len(arrays) + (2 + 4 * len(metadata) if beside else 0):
         return None
-    shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
-    arrays = {
-        name: Array(one.dtype, shapes.setdefault(one.shape, one.shape), *one.data_offsets)
-        for name, one in entries.items()
-        if one.dtype is not None and one.shape is not None and one.data_offsets is not None
-    }
-    return (arrays, metadata) if len(arrays) == len(entries) else None
+    missing = any([not one.dtype or one.shape is _NO_SHAPE or one.data_offsets is _NOWHERE for one in arrays.values()])  # noqa: C419 - faster as a list
+    return None if missing else (arrays, metadata)
 
 
 def _careful(data: bytes, limits: Limits, member: str | None) -> tuple[dict[str, Array], Mapping[str, Any]]:
@@ -201,7 +216,7 @@ def _array(name: str, value: Any, member: str | None) -> Array:
         _refuse(name, msg("it has {axes} axes", axes=len(shape)), member)
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(_is_size, offsets)):
         _refuse(name, msg("data_offsets is not a beginning and an end"), member)
-    return Array(dtype, tuple(shape), offsets[0], offsets[1])
+    return Array(dtype, tuple(shape), (offsets[0], offsets[1]))
 
 
 def _is_size(value: Any) -> bool:

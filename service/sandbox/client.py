@@ -86,8 +86,8 @@ class Sandbox:
         with talk:
             talk.send(data, descriptors)
             talk.wait_for_child(_START_SECONDS, lambda: self._hopeless(kind))
-            untrusted_answer, ended = talk.collect(task.seconds, task.limits.answer_bytes)
-        answer = exchange.judge(untrusted_answer, ended)
+            received, ended = talk.collect(task.seconds, task.limits.answer_bytes)
+        answer = exchange.judge(received, ended)
         return Outcome(answer=answer, peak_memory_bytes=ended.peak_memory_bytes, seconds=time.monotonic() - start)
 
     def _connect(self, kind: str) -> socket.socket:

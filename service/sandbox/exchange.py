@@ -6,6 +6,7 @@ Knows the protocol of the warm process and no kinds. Everything that comes throu
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import select
@@ -22,7 +23,6 @@ from service import errors, plain, wire
 from service.errors import (
     ErrorInfo,
     InputError,
-    LimitExceeded,
     WorkerCancelled,
     WorkerCrashed,
     WorkerError,
@@ -30,6 +30,7 @@ from service.errors import (
     WorkerTimeout,
     WorkerUnavailable,
 )
+from service.frames import Received
 from service.language import Message, msg
 
 _TICK = 0.05
@@ -38,8 +39,8 @@ _BURIAL_SECONDS = 2.0
 """How long to wait for a killed child to be gone."""
 _CHUNK = 1 << 20
 _PACKET = 4096
-_TALK_BYTES = 1 << 20
-"""Most that a child may tell before its answer: hours of it, at its own pace."""
+_PIPE_BYTES = 1 << 20
+"""What a child may be ahead of us: the most that the kernel gives without being asked by root."""
 
 
 class ConnectionLost(Exception):
@@ -63,7 +64,8 @@ class Exchange:
         self._progress = progress
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._reading, False)
-        self._talked = 0
+        with contextlib.suppress(OSError):  # this user has too many large pipes already: it stays small
+            fcntl.fcntl(self._reading, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._child: int | None = None
         self._ended: wire.Ended | None = None
 
@@ -108,13 +110,13 @@ class Exchange:
             raise ConnectionLost
         self._child = handles[0]
 
-    def collect(self, seconds: float, maximum: int) -> tuple[bytes, wire.Ended]:
+    def collect(self, seconds: float, maximum: int) -> tuple[Received, wire.Ended]:
         """What the child wrote, at most `maximum` bytes, and how it ended, within `seconds`.
 
-        Raises WorkerTimeout, WorkerCancelled, LimitExceeded, ConnectionLost; the child is killed then.
+        Raises WorkerTimeout, WorkerCancelled, WorkerCrashed, LimitExceeded, ConnectionLost; the child is killed then.
         """
         until = time.monotonic() + seconds
-        untrusted_answer = bytearray()
+        received = Received(maximum, self._progress)
         waiting = {self._reading, self._connection.fileno()}
         while waiting:
             ready = self._readable(waiting, until)
@@ -125,33 +127,20 @@ class Exchange:
             if self._connection.fileno() in ready:
                 self._ended = self._receive_end()
                 waiting.discard(self._connection.fileno())
-            if self._reading in ready and not self._read_into(untrusted_answer, maximum):
+            if self._reading in ready and not self._read_into(received):
                 waiting.discard(self._reading)
         if self._ended is None:
             raise ConnectionLost
-        return bytes(untrusted_answer), self._ended
+        return received, self._ended
 
-    def _read_into(self, untrusted_answer: bytearray, maximum: int) -> bool:
+    def _read_into(self, received: Received) -> bool:
         """Take what the pipe holds; False at its end."""
         try:
             data = os.read(self._reading, _CHUNK)
         except BlockingIOError:
             return True
-        untrusted_answer += data
-        self._hear(untrusted_answer)
-        if len(untrusted_answer) > maximum:
-            raise LimitExceeded("answer_bytes", maximum, msg("The description of this model is too large."))
+        received.take(data)
         return bool(data)
-
-    def _hear(self, untrusted_answer: bytearray) -> None:
-        """Take off what the child tells before its answer. LimitExceeded where it talks without end."""
-        before = len(untrusted_answer)
-        share = wire.take_progress(untrusted_answer)
-        self._talked += before - len(untrusted_answer)
-        if self._talked > _TALK_BYTES:
-            raise LimitExceeded("progress_bytes", _TALK_BYTES, msg("The worker did nothing but tell how far it was."))
-        if share is not None and self._progress is not None:
-            self._progress(share)
 
     def _receive_end(self) -> wire.Ended:
         try:
@@ -189,7 +178,7 @@ def _kill(child: int) -> None:
     select.select([child], [], [], _BURIAL_SECONDS)
 
 
-def judge(untrusted_answer: bytes, ended: wire.Ended) -> wire.Answer:
+def judge(received: Received, ended: wire.Ended) -> wire.Answer:
     """The answer, if the child came to a good end and has one; else its error or how it died, raised."""
     if ended.status < 0:
         raise _death(-ended.status)
@@ -197,7 +186,7 @@ def judge(untrusted_answer: bytes, ended: wire.Ended) -> wire.Answer:
         raise WorkerUnavailable(msg("A worker could not confine itself and has read nothing."))
     if ended.status > 0:
         raise WorkerCrashed(msg("The analysis stopped without an answer."), status=ended.status)
-    answer = wire.decode_answer(untrusted_answer)
+    answer = received.answer()
     if answer.error is not None:
         raise errors.from_info(_checked(answer.error))
     return answer

@@ -15,6 +15,7 @@ from service.jobs.records import Analysis
 from service.jobs.records import Options as Asked
 from service.language import msg
 from service.presentation import JSON, Options
+from service.splicing import Pieces
 from service.web import answers, documents, failures, metrics
 from service.web.accepting import accept, existing_analysis, run, settled
 from service.web.languages import language
@@ -45,18 +46,18 @@ def _created(parts: Services, found: Analysis, options: Options) -> Response:
         return failures.answer(found.error, about=found)
     if found.state == "cancelled":
         raise Cancelled(msg("The analysis was cancelled before it was finished."))
-    data = _body(parts, found, options)
-    response = answers.document(data, 201) if found.final else answers.not_finished(data)
+    text = _body(parts, found, options)
+    response = answers.document(text, 201) if found.final else answers.not_finished(text)
     response.headers["Location"] = documents.link(found.id)
     return response
 
 
-def _body(parts: Services, found: Analysis, options: Options) -> bytes:
+def _body(parts: Services, found: Analysis, options: Options) -> Pieces:
     """The analysis with its report, if it has one, as the reader wants it."""
     if found.report_id is None:
         return documents.body(found, None, options.language)
     report = parts.presenter.report(catalogue.report(parts.database, found.report_id), JSON, options)
-    return documents.body(found, report.plain(), options.language)
+    return documents.body(found, report.pieces(), options.language)
 
 
 @blueprint.get("/<id:identifier>")
@@ -68,8 +69,8 @@ def show(identifier: str) -> Response:
     found = settled(parts, existing_analysis(parts, identifier), query)
     if found.parent_id is not None and found.error is not None:
         return failures.answer(found.error, about=found)
-    data = _body(parts, found, options)
-    return answers.document(data) if found.final or not query.get("stats") else answers.not_finished(data)
+    text = _body(parts, found, options)
+    return answers.document(text) if found.final or not query.get("stats") else answers.not_finished(text)
 
 
 @blueprint.get("")

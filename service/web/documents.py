@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from service.jobs.records import Analysis, ComparisonJob
+from service.splicing import Pieces, around
 from service.translation import DEFAULT
 from service.web.problems import encode, problem
 
@@ -42,7 +44,7 @@ def links(found: Analysis) -> dict[str, str]:
     return here
 
 
-def analysis(found: Analysis, report: bytes | None = None) -> dict[str, Any]:
+def analysis(found: Analysis, report: msgspec.Raw | None = None) -> dict[str, Any]:
     """The document of one analysis; `report` is its JSON, None where it is not asked for or does not exist."""
     only = found.parts[0] if len(found.parts) == 1 else None
     return {
@@ -61,7 +63,7 @@ def analysis(found: Analysis, report: bytes | None = None) -> dict[str, Any]:
         "options": found.options,
         "progress": found.progress,
         "links": links(found),
-        "report": None if report is None else msgspec.Raw(report),
+        "report": report,
         "error": error(found),
     }
 
@@ -73,9 +75,11 @@ def error(found: Analysis) -> dict[str, Any] | None:
     return problem(found.error, request_id=found.request_id, instance=link(public_id(found)))
 
 
-def body(found: Analysis, report: bytes | None = None, language: str = DEFAULT) -> bytes:
-    """JSON of `analysis`; what a failed one ended with is said in `language`."""
-    return encode(analysis(found, report), language)
+def body(found: Analysis, report: Pieces | None = None, language: str = DEFAULT) -> Pieces:
+    """JSON of `analysis` with its report; what a failed one ended with is said in `language`."""
+    before, behind = around(lambda text: encode(analysis(found, text), language))
+    parts, size = report or Pieces((b"null",), 4)
+    return Pieces(chain((before,), parts, (behind,)), len(before) + size + len(behind))
 
 
 def listing(found: Sequence[Analysis], following: str | None, language: str = DEFAULT) -> bytes:

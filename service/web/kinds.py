@@ -49,5 +49,5 @@ def _no_kind(name: str) -> NotFound:
 
 def _answer(value: Any) -> Response:
     data = answers.encoded(value)
-    made: Callable[[], Body] = lambda: Body(data, packed=False)  # noqa: E731 - shorter than a function of its own
+    made: Callable[[], Body] = lambda: Body.of([data])  # noqa: E731 - shorter than a function of its own
     return answers.resource(blake3(data).hexdigest()[:32], JSON, made)

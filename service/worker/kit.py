@@ -42,7 +42,7 @@ Compare = Callable[[Report, Report, Any], Comparison]
 
 
 Read = Callable[..., Answer]
-"""Takes an upload, readers and perhaps what measures a model; gives what was found."""
+"""Takes an upload, readers, perhaps what measures a model and what its layers are given to; gives what was found."""
 
 
 class ReadingTools(Protocol):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from service import wire
 from service.enrich.joining import join, placed, with_notes
-from service.enrich.pipeline import enrich
+from service.enrich.pipeline import Deliver, enrich
 from service.errors import ErrorInfo, InputError, UnsupportedFeature
 from service.formats import BuildRequest, Reader, Upload
 from service.language import Message, msg, msgn
@@ -28,8 +28,16 @@ def unmeasured(model: Model) -> Model:
     return model
 
 
-def read(upload: Upload, readers: Sequence[Reader], measure: Callable[[Model], Model] = unmeasured) -> wire.Answer:
-    """What is found in the upload by the readers that accept it, measured and then enriched. Raises InputError."""
+def read(
+    upload: Upload,
+    readers: Sequence[Reader],
+    measure: Callable[[Model], Model] = unmeasured,
+    deliver: Deliver = tuple,
+) -> wire.Answer:
+    """What is found in the upload by the readers that accept it, measured and then enriched. Raises InputError.
+
+    The layers of a single model are given to `deliver` as they are finished.
+    """
     searched = search(upload, readers)
     if len(searched.found) > 1:
         return _several(searched, measure)
@@ -38,7 +46,7 @@ def read(upload: Upload, readers: Sequence[Reader], measure: Callable[[Model], M
     if isinstance(answer, BuildRequest):
         return wire.Answer(build=answer, reader=only.reader.FORMAT.id)
     model = with_notes(answer, _unread(searched.unread), searched.dangers)
-    return wire.Answer(model=enrich(measure(model)), reader=only.reader.FORMAT.id)
+    return wire.Answer(model=enrich(measure(model), deliver), reader=only.reader.FORMAT.id)
 
 
 def _read(found: Found) -> Model | BuildRequest:

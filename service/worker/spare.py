@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+from functools import partial
 from typing import NoReturn
 
 from service import wire
@@ -56,7 +57,7 @@ def _serve(plan: Plan, kit: Kit) -> None:
         return
     task, files, answer = received
     close(plan, _budget(task), stance)
-    work.send(answer, work.run(task, files, kit, Teller(answer)))
+    work.run(task, files, kit, partial(work.send, answer), Teller(answer))
 
 
 def _receive_task() -> tuple[wire.Task, list[int], int] | None:

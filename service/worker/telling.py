@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 
-from service import wire
+from service import frames
 from service.config import Limits
 from service.source import Meter
 
@@ -36,7 +36,7 @@ class Teller:
             return
         self._due = now + PAUSE_SECONDS
         with contextlib.suppress(OSError):  # nobody reads any more: the answer will meet the same
-            os.write(self._answer, wire.encode_progress(done, total))
+            os.write(self._answer, frames.progress(done, total))
 
 
 class ToldMeter(Meter):

@@ -18,6 +18,7 @@ from service.config import Limits
 from service.enrich.pipeline import enrich
 from service.errors import ErrorInfo, InputError, LimitExceeded, WorkerCrashed, WorkerOutOfMemory
 from service.formats import Upload
+from service.frames import Sender, too_large
 from service.language import msg
 from service.source import FileSource, Meter
 from service.tree import Report
@@ -33,19 +34,31 @@ OUT_OF_MEMORY = wire.encode(
 """Made beforehand: when it is needed there is no memory left to make it."""
 
 
-def run(task: wire.Task, files: Sequence[int], kit: Kit, tell: Tell = nobody) -> bytes:
-    """The encoded answer to `task`; never raises. `tell` hears how far it has come."""
+class Room(msgspec.Struct, frozen=True):
+    """Where a task is worked on: with what, how reads are counted, and what is sent ahead of the answer."""
+
+    kit: Kit
+    meter: ToldMeter
+    sender: Sender
+
+
+def run(
+    task: wire.Task, files: Sequence[int], kit: Kit, send: Callable[[bytes], None], tell: Tell = nobody
+) -> None:
+    """Send the answer to `task`; raises nothing but what `send` does. `tell` hears how far it has come."""
     try:
-        return _encode(_answer(task, files, kit, tell), task.limits.answer_bytes)
+        sender = Sender(send, task.limits.answer_bytes)
+        answer = _encode(_answer(task, files, Room(kit, _meter(task, tell), sender)), sender, task.limits.answer_bytes)
     except MemoryError:
-        return OUT_OF_MEMORY
+        answer = OUT_OF_MEMORY
+    send(answer)
 
 
-def _answer(task: wire.Task, files: Sequence[int], kit: Kit, tell: Tell) -> wire.Answer:
-    meter = _meter(task, tell)
+def _answer(task: wire.Task, files: Sequence[int], room: Room) -> wire.Answer:
+    meter = room.meter
     start = time.monotonic()
     try:
-        answer = _WORKS[task.work](task, files, kit, meter)
+        answer = _WORKS[task.work](task, files, room)
     except MemoryError:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a library raises, SystemExit too, the answer is typed
@@ -61,17 +74,19 @@ def _meter(task: wire.Task, tell: Tell) -> ToldMeter:
     return ToldMeter(msgspec.structs.replace(limits, inflated_bytes=max(limits.inflated_bytes, most)), most, tell)
 
 
-def _read(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
-    return _offered(kit.read)(_upload(task.parts, files, meter), kit.readers)
+def _read(task: wire.Task, files: Sequence[int], room: Room) -> wire.Answer:
+    upload = _upload(task.parts, files, room.meter)
+    return _offered(room.kit.read)(upload, room.kit.readers, deliver=room.sender.deliver)
 
 
-def _measure(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
-    values, read = _offered(kit.values), _offered(kit.read)
+def _measure(task: wire.Task, files: Sequence[int], room: Room) -> wire.Answer:
+    values, read, meter = _offered(room.kit.values), _offered(room.kit.read), room.meter
     upload = _upload(task.parts, files, meter)
-    return read(upload, kit.readers, lambda model: values.measure(upload, model, meter.tell))
+    return read(upload, room.kit.readers, lambda model: values.measure(upload, model, meter.tell), room.sender.deliver)
 
 
-def _compare(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
+def _compare(task: wire.Task, files: Sequence[int], room: Room) -> wire.Answer:
+    kit, meter = room.kit, room.meter
     left, right = (_report(file, task.limits) for file in files[:2])
     pair = None
     if task.values:
@@ -107,22 +122,22 @@ def values_bytes(report: Report) -> int:
     return sum(weight.bytes or 0 for layer in report.layers for weight in layer.weights if weight.tied_to is None)
 
 
-def _build(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:
-    source = FileSource(files[0], meter)
+def _build(task: wire.Task, files: Sequence[int], room: Room) -> wire.Answer:
+    kit, source = room.kit, FileSource(files[0], room.meter)
     if source.size > task.limits.json_bytes:
         raise LimitExceeded(
             "json_bytes", task.limits.json_bytes, msg("The architecture is too large."), value=source.size
         )
     request = wire.decode_build(source.read_at(0, source.size))
-    model = enrich(_offered(kit.builder).build(request, task.limits))
+    model = enrich(_offered(kit.builder).build(request, task.limits), room.sender.deliver)
     return wire.Answer(model=model, reader=request.dialect, framework_version=kit.framework_version)
 
 
-def _test(task: wire.Task, files: Sequence[int], kit: Kit, meter: ToldMeter) -> wire.Answer:  # noqa: ARG001 - one shape for all works
+def _test(task: wire.Task, files: Sequence[int], room: Room) -> wire.Answer:  # noqa: ARG001 - one shape for all works
     return wire.Answer(probes=selftest.run(task.parts))
 
 
-_WORKS: dict[str, Callable[[wire.Task, Sequence[int], Kit, ToldMeter], wire.Answer]] = {
+_WORKS: dict[str, Callable[[wire.Task, Sequence[int], Room], wire.Answer]] = {
     "read": _read,
     "measure": _measure,
     "build": _build,
@@ -143,18 +158,18 @@ def _too_deep() -> LimitExceeded:
     return LimitExceeded("recursion", 1000, msg("The content is nested deeper than can be followed."))
 
 
-def _encode(answer: wire.Answer, maximum: int) -> bytes:
+def _encode(answer: wire.Answer, sender: Sender, maximum: int) -> bytes:
     """JSON of `answer`, or of the reason why it cannot be sent."""
     try:
+        if answer.model is not None and answer.model.layers:
+            kept = sender.deliver(answer.model.layers)
+            answer = msgspec.structs.replace(answer, model=msgspec.structs.replace(answer.model, layers=kept))
         data = wire.encode(answer)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError, LimitExceeded) as error:
         return wire.encode(wire.Answer(error=_info(error)))
-    if len(data) <= maximum:
+    if sender.fits(len(data)):
         return data
-    too_large = LimitExceeded(
-        "answer_bytes", maximum, msg("The description of this model is too large."), value=len(data)
-    )
-    return wire.encode(wire.Answer(error=too_large.info))
+    return wire.encode(wire.Answer(error=too_large(maximum, len(data)).info))
 
 
 def send(descriptor: int, data: bytes) -> None:

@@ -17,6 +17,7 @@ from schemas import measured as documented_measured
 from service import blocks, comparisons, costs, measured, tree
 from service.enrich import pipeline
 from service.jobs.records import STATES
+from service.splicing import Pieces
 from service.translation import encoder
 from service.web import documents, problems
 from tests import builders, fakes
@@ -108,7 +109,10 @@ def test_analyses_load_through_their_schema():
     found = documents.Analysis(
         id="x", state="succeeded", created_at=0.0, finished_at=1.5, name="n", bytes=1, key="k", report_id=1
     )
-    for body in (documents.body(found), documents.body(found, encoder("en").encode(_report()))):
+    text = encoder("en").encode(_report())
+    for parts, size in (documents.body(found), documents.body(found, Pieces((text,), len(text)))):
+        body = b"".join(parts)
+        assert len(body) == size
         loaded = analysis.AnalysisSchema().load(json.loads(body))
         assert (loaded["created_at"], loaded["finished_at"]) == ("1970-01-01T00:00:00.000Z", "1970-01-01T00:00:01.500Z")
 

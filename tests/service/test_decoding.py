@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from service import decoding, wire
+from service import decoding, light, wire
 from service.costs import ByDtype, Extents, LayerCost, Quantity
 from service.enrich import pipeline
 from service.language import as_data, from_data, msg
 from service.tree import Layer, Model
 from tests import builders
 
-EVERY = {**decoding.IN_LAYER, **decoding.IN_COST}
+EVERY = {**light.IN_LAYER, **light.IN_COST}
 
 
 def many(count: int = 5) -> Model:
@@ -55,7 +55,7 @@ def test_equal_pieces_are_one_object():
 
 def test_beyond_what_is_remembered_all_is_still_right(monkeypatch):
     """More distinct pieces than are kept are decoded each time, and told apart."""
-    monkeypatch.setattr(decoding, "MAX_KNOWN", 1)
+    monkeypatch.setattr(light, "MAX_KNOWN", 1)
     layers = many().layers
     assert decoding.decode_layers(encoded(layers)) == layers
 
@@ -101,30 +101,58 @@ def test_an_answer_crosses_the_wall_unchanged():
     assert wire.decode_answer(wire.encode(answer)) == answer
 
 
+def lines(text: bytes) -> list[bytes]:
+    """A list of layers, checked."""
+    return decoding.Checker().checked_list(msgspec.Raw(text))
+
+
 def test_layers_that_are_passed_on_are_not_decoded(monkeypatch):
     """They are checked, and encoded as the JSON that they came as; to whoever looks they are layers."""
     layers = many().layers
     text = encoded(layers)
     with monkeypatch.context() as patched:
         patched.setattr(decoding, "decode_layers", None)
-        held = decoding.Layers(msgspec.Raw(text))
+        held = decoding.Layers(lines(text))
         model = msgspec.structs.replace(many(), layers=held)
         assert text in wire.encode(wire.Answer(model=model))
     assert held == layers
     assert (len(held), held[1], held[1:3], list(held)) == (5, layers[1], layers[1:3], list(layers))
     assert held != layers[1:]
+    assert decoding.Layers([]) == ()
 
 
-@pytest.mark.parametrize("known", [1, decoding.MAX_KNOWN])
+@pytest.mark.parametrize("known", [1, light.MAX_KNOWN])
 def test_pieces_are_checked_before_layers_are_passed_on(monkeypatch, known):
-    """A sentence that is none, deep in the last layer, is found without looking at it."""
-    monkeypatch.setattr(decoding, "MAX_KNOWN", known)
+    """A sentence that is none, wherever it stands in the last layer, is found without looking at it."""
+    monkeypatch.setattr(light, "MAX_KNOWN", known)
     text = encoded(many().layers)
-    decoding.Layers(msgspec.Raw(text))
-    at = text.rindex(b'"id":"')
-    for bad in (text[:at] + b'"id":3,"x":"' + text[at + 6 :], text[:-1] + b",3]", b"{}"):
+    last = text.rindex(b'{"path"')
+    assert b"".join(lines(text)).count(b"\n") == 4
+    places = [at for at in range(last, len(text)) if text.startswith(b'"id":"', at)]
+    assert len(places) > 8
+    for at in places:
         with pytest.raises(msgspec.DecodeError):
-            decoding.Layers(msgspec.Raw(bad))
+            lines(text[:at] + b'"id":3,"x":"' + text[at + 6 :])
+    for bad in (text[:-1] + b",3]", b"{}", b"", b"[[]]"):
+        with pytest.raises(msgspec.DecodeError):
+            lines(bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"", b"\n", b"%s\n", b"\n%s", b"%s\n\n%s", b"%s%s", b"[%s]", b"%s,\n%s",
+        b'{"path":"a","name":\n"a","kind":"b"}%s',
+        b'{"path":"a","name":"a","kind":"b","config":{"x":[{}\n,{}]}}',
+        b'{"path":"a","name":"a\nb","kind":"b"}',
+    ],
+)  # fmt: skip
+def test_a_line_is_one_layer(bad):
+    """Neither less nor more, nor part of one: whoever takes lines apart later does not look again."""
+    one = encoded(many(1).layers)[1:-1]
+    assert decoding.Checker().checked(one + b"\n" + one) == one + b"\n" + one
+    with pytest.raises(msgspec.DecodeError):
+        decoding.Checker().checked(bad.replace(b"%s", one))
 
 
 def test_quantities_of_every_sort_are_decoded():

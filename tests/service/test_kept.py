@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
 
 import pytest
@@ -10,23 +9,38 @@ import pytest
 from service.kept import ENTRY, PACK_FROM, Body, Kept
 
 
+def taken(body):
+    """The pieces that a client gets."""
+    parts, size = body.pieces()
+    found = b"".join(parts)
+    assert len(found) == size
+    return found
+
+
 def test_a_small_answer_is_kept_as_it_is():
-    """And compressed only for who wants it so."""
+    """In one piece."""
     body = Body.of([b"ab", b"", b"cd"])
     assert (body.data, body.packed) == (b"abcd", False)
-    assert gzip.decompress(body.gzipped()) == body.plain() == b"abcd"
+    assert taken(body) == body.plain() == taken(body.kept()) == b"abcd"
 
 
 def test_a_large_answer_is_kept_compressed():
-    """Whatever pieces it comes in; the same bytes give the same gzip."""
+    """Whatever pieces it comes in, which only who made it gets again; in pieces too, it never stands there twice."""
     whole = bytes(range(256)) * (PACK_FROM // 128)
     bodies = [Body.of([whole]), Body.of(whole[at : at + 1000] for at in range(0, len(whole), 1000))]
     for body in bodies:
         assert body.packed
         assert len(body.data) < len(whole) // 10
-        assert body.plain() == whole
-        assert gzip.decompress(body.gzipped()) == whole
-    assert bodies[0].data == Body.of([whole]).data
+        assert body.kept().made == ()
+        assert taken(body) == body.plain() == taken(body.kept()) == body.kept().plain() == whole
+    assert bodies[0].data == bodies[1].data == Body.of([whole]).data
+
+
+def test_only_who_made_an_answer_gets_its_pieces():
+    """They are as large as the answer; what is kept is not."""
+    kept, whole = Kept(), bytes(PACK_FROM + 1)
+    assert kept.get("key", lambda: [whole]).made == (whole,)
+    assert kept.get("key", list).made == ()
 
 
 def test_an_answer_is_made_once():

@@ -9,6 +9,7 @@ import pytest
 
 from service import presentation
 from service.basis import Frozen
+from service.decoding import Layers
 from service.enrich import pipeline
 from service.enrich.cost.add import recost
 from service.errors import OutdatedReport
@@ -29,15 +30,19 @@ from service.presentation import (
 )
 from service.translation import encoder
 from service.tree import Block, Finding, Report, RuleRun
+from service.wire import layer_encoder
 from tests import builders, fakes
 
 HOSTILE = 'x"<script>alert(1)</script>\u202e\x1b[31m"layers":[]{"id":"{a}"}'
 
 
-def stored(value: Frozen | dict) -> StoredReport:
-    """As the catalogue stores it."""
-    body = reports.encode(value) if isinstance(value, Report) else encoded(value)
-    return StoredReport(**catalogue.pack(body))
+def stored(value: Frozen | dict, *, lines: bool = False) -> StoredReport:
+    """As the catalogue stores it; `lines`: as one whose layers came through the pipe."""
+    if isinstance(value, Report) and lines:
+        pieces = [layer_encoder()(value.layers[at : at + 3]) for at in range(0, len(value.layers), 3)]
+        value = msgspec.structs.replace(value, layers=Layers(pieces))
+    text = reports.encode(value) if isinstance(value, Report) else [encoded(value)]
+    return StoredReport(**catalogue.pack(text))
 
 
 def encoded(value) -> bytes:
@@ -63,11 +68,12 @@ def view(name):
     return next(view for view in REPORT_VIEWS if view.name == name)
 
 
+@pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("count", [0, 1, LAYERS_AT_ONCE - 1, LAYERS_AT_ONCE, LAYERS_AT_ONCE + 1, 5 * LAYERS_AT_ONCE])
-def test_json_in_pieces_is_the_json_of_the_whole(count):
+def test_json_in_pieces_is_the_json_of_the_whole(count, lines):
     """A report is never in memory as a whole, and nobody can tell."""
     made = report(count)
-    assert Presenter().report(stored(made), JSON, Options()).plain() == encoder("en").encode(made)
+    assert Presenter().report(stored(made, lines=lines), JSON, Options()).plain() == encoder("en").encode(made)
 
 
 PASSED = {
@@ -79,22 +85,23 @@ PASSED = {
 }
 
 
+@pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("language", ["en", "zh-Hans"])
 @pytest.mark.parametrize("name", PASSED)
-def test_layers_without_further_sentences_are_passed_on_as_they_would_be_encoded(name, language):
+def test_layers_without_further_sentences_are_passed_on_as_they_would_be_encoded(name, language, lines):
     """Byte by byte, whatever stands in their names and settings; `like` layers of very large models are such."""
     layers = tuple(
         msgspec.structs.replace(layer, explanation=None, cost=None, **{"like": "block/0", **PASSED[name]})
         for layer in report(LAYERS_AT_ONCE + 3).layers
     )
     made = report(layers=layers)
-    shown = Presenter().report(stored(made), JSON, Options(language=language)).plain()
+    shown = Presenter().report(stored(made, lines=lines), JSON, Options(language=language)).plain()
     assert shown == encoder(language).encode(made)
 
 
 def test_fields_that_an_older_report_lacks_are_shown_as_their_defaults():
     """Only what this version wrote is passed on as it is."""
-    kept = msgspec.json.decode(reports.encode(report(2)))
+    kept = msgspec.json.decode(b"".join(reports.encode(report(2))))
     for layer in kept["layers"]:
         layer["explanation"] = layer["cost"] = None
         del layer["like"]
@@ -112,6 +119,16 @@ def test_names_that_look_like_json_change_nothing():
     assert shown["model"]["name"] == HOSTILE
     assert shown["model"]["tags"] == {"layers": [], HOSTILE: {"id": HOSTILE}}
     assert shown["layers"][0]["config"] == {"id": "x", "args": {"id": HOSTILE}}
+
+
+@pytest.mark.parametrize("view_", REPORT_VIEWS, ids=lambda view: view.name)
+def test_views_are_the_same_of_layers_in_lines(view_):
+    """And so is one layer of them."""
+    made = report(LAYERS_AT_ONCE + 1)
+    one, other = (Presenter().report(stored(made, lines=lines), view_, Options()).plain() for lines in (False, True))
+    assert one == other
+    assert find(stored(made, lines=True), "block/7", Options()) == find(stored(made), "block/7", Options())
+    assert paths(stored(made, lines=True)) == paths(stored(made))
 
 
 @pytest.mark.parametrize("name", [view.name for view in REPORT_VIEWS])
@@ -250,7 +267,7 @@ def test_no_view_breaks_on_odd_values(odd, name):
 @pytest.mark.parametrize("name", ["json", "text"])
 def test_a_report_of_another_version_is_said_to_be_one(name):
     """Never an internal error: a field too many, one too few, an odd value in a layer."""
-    good = msgspec.json.decode(reports.encode(report()))
+    good = msgspec.json.decode(b"".join(reports.encode(report())))
     odd = {**good, "layers": [{**good["layers"][0], "path": 3}]}
     for bad in ({**good, "more": 1}, {"schema_version": "1.0"}, odd):
         with pytest.raises(OutdatedReport):

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 
 from service.config import Limits
+from service.decoding import Layers
+from service.enrich.pipeline import enrich
 from service.errors import MalformedFile, WorkerCrashed
 from service.formats import BuildRequest
+from service.language import as_data, msg, msgn
+from service.tree import Layer
 from service.wire import (
     Answer,
     Task,
     decode_answer,
     decode_build,
+    decode_report,
     decode_task,
     encode,
-    encode_progress,
-    take_progress,
+    encode_pieces,
+    layer_encoder,
 )
-from tests.builders import layer, model, weight
+from tests.builders import layer, model, report, weight
+
+
+def encode_layers(layers: Sequence[Layer]) -> bytes:
+    """Lines of JSON."""
+    return layer_encoder()(layers)
 
 
 def test_tasks_and_answers_come_back_the_same() -> None:
@@ -47,26 +60,38 @@ def test_a_task_says_what_comes_with_it_and_what_it_may_use(task: Task, descript
     assert decode_task(encode(task)) == task
 
 
-def test_progress_is_taken_off_the_front_of_an_answer() -> None:
-    """The last whole frame counts; what is not whole yet, and the answer, stay."""
-    answer = encode(Answer(probes={}))
-    frames = encode_progress(1, 4) + encode_progress(3, 4)
-    for cut in range(len(frames) + 1):
-        buffer = bytearray(frames[:cut])
-        assert take_progress(buffer) == (None, 0.25, 0.75)[cut // 17]
-        assert len(buffer) == cut % 17
-    buffer = bytearray(frames + answer)
-    assert (take_progress(buffer), bytes(buffer)) == (0.75, answer)
-    assert take_progress(buffer) is None
+def test_layers_are_the_answer_s_own_or_came_before_it() -> None:
+    """Not both; and what is sent ahead belongs to a model, unless something went wrong after that."""
+    one = layer("d", "linear", weight("kernel", (2, None)))
+    line = encode_layers((one,))
+    bare = encode(Answer(model=model("keras")))
+    found = decode_answer(bare, [line, line]).model
+    assert found is not None
+    assert list(found.layers) == [one, one]
+    assert decode_answer(encode(Answer(error=MalformedFile("x").info)), [line]).error is not None
+    for answer in (Answer(model=model("keras", one)), Answer(probes={})):
+        with pytest.raises(WorkerCrashed):
+            decode_answer(encode(answer), [line])
 
 
-@pytest.mark.parametrize(
-    ("done", "total", "share"), [(0, 4, 0.0), (5, 4, 1.0), (1, 0, None), (2**70, 2**80, 1.0), (1, 2**64 - 1, 0.0)]
-)
-def test_progress_is_a_share_or_nothing(done: int, total: int, share: float | None) -> None:
-    """Whatever is claimed; numbers that no file has are cut."""
-    found = take_progress(bytearray(encode_progress(done, total)))
-    assert found == (share if share is None else pytest.approx(share, abs=1e-9))
+def test_a_report_in_pieces_is_the_report() -> None:
+    """Whether its layers are typed, one line, or lines of JSON as they came; then each line is one layer."""
+    made = report(enrich(model("keras", *(layer(f"d{at}", "linear", weight("kernel", (2, 3))) for at in range(5)))))
+    assert list(encode_pieces(made)) == [encode(made)]
+    pieces = [encode_layers(made.layers[:2]), encode_layers(made.layers[2:])]
+    lined = b"".join(encode_pieces(msgspec.structs.replace(made, layers=Layers(pieces))))
+    assert decode_report(lined) == made
+    assert lined.replace(b"\n", b"") == encode(made)
+    paths = [msgspec.json.decode(line.lstrip(b","))["path"] for line in lined.split(b"\n")[1:-1]]
+    assert paths == ["d0", "d1", "d2", "d3", "d4"]
+
+
+def test_lines_of_layers_are_their_json() -> None:
+    """However often what they say occurs, and whatever sort of sentence."""
+    notes = (msg("A note."), msg("{n} of {all}.", n=1, all=(msg("a"), "b")), msgn("{n} x", "{n} xs", n=2))
+    made = enrich(model("keras", *(layer(f"d{at}", "linear", weight("kernel", (2, 3)), notes=notes) for at in "ab")))
+    alone = [msgspec.json.encode(one, enc_hook=as_data) for one in made.layers]
+    assert encode_layers(made.layers).split(b"\n") == alone
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from service.enrich.blocks.parts import Part, Table, positions
 from service.enrich.blocks.titles import title
 from service.enrich.blocks.tree import COARSE, parts_of
 from service.enrich.counts import PARAMETER_GROUPS, add
+from service.enrich.likeness import Alike, alike
 from service.frameworks import conventions
 from service.tree import Group, Layer, Model, Weight
 
@@ -24,24 +25,26 @@ _MOST_NAMED = 100
 """Occurrences of one repeat that are named."""
 
 
-def add_blocks(model: Model) -> Model:
-    """`model` with `blocks`. Every layer but a container without weights of its own is in exactly one of them.
+def add_blocks(model: Model, sorts: Alike | None = None) -> Model:
+    """`model` with `blocks`; `sorts` of its layers.
 
-    About n log n in layers; parameters of the blocks add up to what the model's framework counts, unless a size is
-    unknown.
+    Every layer but a container without weights of its own is in exactly one of them. About n log n in layers;
+    parameters of the blocks add up to what the model's framework counts, unless a size is unknown.
     """
-    parts, table, opened = parts_of(model)
-    writer = _Writer(model.layers, _counted(model), table, opened)
+    sorts = sorts or alike(model.layers)
+    parts, table, opened = parts_of(model, sorts)
+    writer = _Writer(model.layers, _counted(model, sorts), table, opened)
     levels = next((levels for layers, levels in _LEVELS if len(model.layers) <= layers), _LEAST_LEVELS)
     return msgspec.structs.replace(model, blocks=writer.blocks(parts, levels))
 
 
-def _counted(model: Model) -> list[int | None]:
+def _counted(model: Model, sorts: Alike) -> list[int | None]:
     """What each layer adds to the framework's count; Keras counts statistics too, a tied weight counts once."""
     groups: tuple[Group, ...] = (
         PARAMETER_GROUPS if conventions(model.info.framework) == "torch" else (*PARAMETER_GROUPS, "statistic")
     )
-    return [_elements(layer.weights, groups) if layer.weights else 0 for layer in model.layers]
+    counted = [_elements(layer.weights, groups) for layer, _ in sorts.sorts(model.layers)]
+    return [counted[sort] for sort in sorts.numbers]
 
 
 def _elements(weights: Sequence[Weight], groups: Sequence[Group]) -> int | None:

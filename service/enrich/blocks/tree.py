@@ -13,6 +13,7 @@ from service.enrich.blocks.names import is_made_up, split_path, steps
 from service.enrich.blocks.parts import Part, PartKind, Table, common_stem, number, positions, together
 from service.enrich.blocks.signatures import AIDS, COMPOSITE, signature
 from service.enrich.blocks.stems import staged
+from service.enrich.likeness import Alike
 from service.tree import Layer, Model
 
 _DOMINATES = 0.8
@@ -29,8 +30,9 @@ COARSE = 20_000
 class _Tree:
     """The layers of a model, what each holds, and the parts that are made of them."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, sorts: Alike) -> None:
         self.layers = model.layers
+        self._sorts = sorts.numbers
         self.framework = model.info.framework
         self.table: Table = {}
         self.held = _held(model.layers)
@@ -40,6 +42,7 @@ class _Tree:
         self._marks: dict[int, int] = {}
         self._alone: dict[int, tuple[int, int]] = {}
         self._first: dict[Hashable, Part] = {}
+        self._closed: dict[Hashable, Part] = {}
 
     def part(self, at: int) -> Part:
         """The part of one layer with all that it holds, which is made already."""
@@ -98,40 +101,49 @@ class _Tree:
 
     def _shut(self, at: int) -> Part:
         """An innermost container of a model so large that few of them are looked into."""
-        layers, layer = self.layers, self.layers[at]
-        places = [at, *self.held[at]] if layer.weights else self.held[at]
-        marks = tuple(map(self._mark, places))
+        layer, sorts = self.layers[at], self._sorts
+        places = (at, *self.held[at]) if layer.weights else tuple(self.held[at])
+        alike = (layer.type, *[sorts[place] for place in places])
+        known = self._closed.get(alike)
+        if known is None:
+            known = self._closed[alike] = self._first_shut(layer, places)
+        several = len(places) > 1
+        return msgspec.structs.replace(
+            known,
+            name=layer.path if several else self.layers[places[0]].path,
+            own=places,
+            stem=_stem(layer),
+            closed=at if several else None,
+        )
+
+    def _first_shut(self, layer: Layer, places: Sequence[int]) -> Part:
+        """The first of such containers."""
+        inside = [self.layers[place] for place in places]
         return Part(
             kind="stage" if len(places) > 1 else "layer",
-            name=layer.path if len(places) > 1 else layers[places[0]].path,
-            mark=number(self.table, ("stage", layer.type, marks)),
-            loose=number(self.table, ("stage", "loose", *[layers[place].kind for place in places])),
+            name=layer.path,
+            mark=number(self.table, ("stage", layer.type, tuple(map(self._mark, places)))),
+            loose=number(self.table, ("stage", "loose", *[one.kind for one in inside])),
             size=len(places),
-            weighty=any([layers[place].weights for place in places]),  # noqa: C419 - faster as a list
-            own=tuple(places),
-            stem=_stem(layer),
+            weighty=any(one.weights for one in inside),
             type=layer.type,
-            closed=at if len(places) > 1 else None,
         )
 
     def _mark(self, at: int) -> int:
-        """The number of one layer's signature; layers with one explanation between them are equal in structure."""
-        layer = self.layers[at]
-        known = self._marks.get(id(layer.explanation))
+        """The number of one layer's signature; layers of one sort are equal in structure."""
+        sort = self._sorts[at]
+        known = self._marks.get(sort)
         if known is None:
-            known = number(self.table, signature(layer))
-            if layer.explanation is not None:
-                self._marks[id(layer.explanation)] = known
+            known = self._marks[sort] = number(self.table, signature(self.layers[at]))
         return known
 
     def _lone(self, at: int) -> Part:
         """One layer as a part."""
-        layer = self.layers[at]
-        known = self._alone.get(id(layer.explanation))
+        layer, sort = self.layers[at], self._sorts[at]
+        known = self._alone.get(sort)
         if known is None:
             known = number(self.table, (signature(layer),)), number(self.table, ("loose", layer.kind))
-            if layer.explanation is not None:
-                self._alone[id(layer.explanation)] = known
+            self._alone[sort] = known
         return Part(
             kind="layer", name=layer.path, mark=known[0], loose=known[1], size=1, weighty=bool(layer.weights),
             own=(at,), stem=_stem(layer),
@@ -181,9 +193,9 @@ class _Tree:
         )
 
 
-def parts_of(model: Model) -> tuple[list[Part], Table, Callable[[Part], Part]]:
+def parts_of(model: Model, sorts: Alike) -> tuple[list[Part], Table, Callable[[Part], Part]]:
     """What the model consists of, at the top; the numbers of its structures; and who takes a closed part apart."""
-    tree = _Tree(model)
+    tree = _Tree(model, sorts)
     for at in _inside_out(tree.held):
         tree.make(at)
     top = tree.listed(tree.held.get(-1, []), None, model.info.type)
@@ -192,28 +204,35 @@ def parts_of(model: Model) -> tuple[list[Part], Table, Callable[[Part], Part]]:
 
 def _held(layers: Sequence[Layer]) -> dict[int, list[int]]:
     """Positions of what each layer holds; -1 stands for the model. A parent that does not come before is none."""
-    places: dict[str, int] = {}
+    parents = {layer.parent for layer in layers}
+    places: dict[str | None, int] = {}
     held: dict[int, list[int]] = {}
+    last: str | None = ""
+    inside: list[int] | None = None
     for at, layer in enumerate(layers):
-        parent = -1 if layer.parent is None else places.get(layer.parent, -1)
-        if parent in held:
-            held[parent].append(at)
-        else:
-            held[parent] = [at]
-        places.setdefault(layer.path, at)
+        if inside is None or layer.parent != last:
+            last = layer.parent
+            inside = held.setdefault(places.get(last, -1), [])
+        inside.append(at)
+        if layer.path in parents:
+            places.setdefault(layer.path, at)
+            inside = None
     return held
 
 
 def _inside_out(held: Mapping[int, Sequence[int]]) -> Iterator[int]:
     """Containers in order, each behind those that it holds."""
-    waiting = [at for at in reversed(held.get(-1, ())) if at in held]
+    outer = {at: inner for at, inside in held.items() if (inner := [one for one in inside if one in held])}
+    waiting = outer.get(-1, [])[::-1]
     while waiting:
         at = waiting.pop()
         if at < 0:
             yield ~at
-        else:
+        elif at in outer:
             waiting.append(~at)
-            waiting += [inner for inner in reversed(held[at]) if inner in held]
+            waiting += reversed(outer[at])
+        else:
+            yield at
 
 
 def _stem(layer: Layer) -> tuple[str, ...] | None:

@@ -23,10 +23,11 @@ from service.enrich.cost.program import outside_products
 from service.enrich.cost.rules import work_of
 from service.enrich.cost.totals import Totals
 from service.enrich.cost.work import ONE_POSITION, SIZES_MISSING, Call, Sizes, Work
+from service.enrich.likeness import Alike, alike
 from service.enrich.sharing import shared, whole
 from service.frameworks import OWN_RULES, conventions
 from service.language import Message, msg
-from service.tree import Layer, Model, ModelInfo, Report
+from service.tree import Explanation, Layer, ModelInfo, Report
 
 PASS_SHAPE = msg(
     "The file leaves the size of the model's input open: ask again with ?input_shape= and the sizes without the batch."
@@ -46,30 +47,24 @@ ONCE = msg("The file does not record how often each layer is called: once is tak
 MAX_BATCH = 2**31
 
 
-def add_costs(model: Model, batch: int = 1, input_shapes: tuple[tuple[int, ...], ...] | None = None) -> Model:
-    """`model` with `cost` on every layer and on the model, for `batch` examples.
+def recost(report: Report, batch: int, input_shapes: tuple[tuple[int, ...], ...] | None) -> Report:
+    """A stored report with its costs worked out anew for another batch or input.
 
     `input_shapes`, one per input and without the batch, fill in what the file leaves open.
     """
-    layers, cost = _costs(model.layers, model.info, batch, input_shapes)
-    return msgspec.structs.replace(model, layers=layers, cost=cost)
-
-
-def recost(report: Report, batch: int, input_shapes: tuple[tuple[int, ...], ...] | None) -> Report:
-    """A stored report with its costs worked out anew for another batch or input."""
-    layers, cost = _costs(whole(report.layers), report.model, batch, input_shapes)
+    layers, cost = costed(whole(report.layers), report.model, batch, input_shapes)
     return msgspec.structs.replace(report, layers=shared(layers), cost=cost)
 
 
-def _costs(
-    layers: Sequence[Layer], info: ModelInfo, batch: int, given: tuple[tuple[int, ...], ...] | None
+def costed(
+    layers: Sequence[Layer], info: ModelInfo, batch: int, given: tuple[tuple[int, ...], ...] | None = None
 ) -> tuple[tuple[Layer, ...], ModelCost]:
-    batch = max(1, min(batch, MAX_BATCH))
-    costing = _Costing(layers, info, batch, given)
-    costed = tuple(
-        msgspec.structs.replace(layer, cost=costing.layer(number)) for number, layer in enumerate(costing.flow.layers)
+    """Explained layers with their costs for `batch` examples, and the model's."""
+    costing = Costing(layers, info, alike(layers), max(1, min(batch, MAX_BATCH)), given)
+    found = tuple(
+        msgspec.structs.replace(layer, cost=costing.of(at, layer.explanation)[0]) for at, layer in enumerate(layers)
     )
-    return costed, costing.total()
+    return found, costing.total()
 
 
 @dataclass(slots=True)
@@ -82,21 +77,26 @@ class _Repeated:
     times: int = 0
 
 
-class _Costing:
-    """One run over a model; `layer` in order, then `total`."""
+class Costing:
+    """One run over a model; `of` each layer in order, then `total`."""
 
     def __init__(
-        self, layers: Sequence[Layer], info: ModelInfo, batch: int, given: tuple[tuple[int, ...], ...] | None
+        self,
+        layers: Sequence[Layer],
+        info: ModelInfo,
+        sorts: Alike,
+        batch: int = 1,
+        given: tuple[tuple[int, ...], ...] | None = None,
     ) -> None:
         torch = conventions(info.framework) == "torch"
         known = info.framework in OWN_RULES
         self.flow = Flow(layers, torch=torch, known=known, root=info.type, batch=batch, given=given)
-        self._batch, self._given = batch, given
+        self._batch, self._given, self._sorts = batch, given, sorts
         self._tags = info.tags if info.format == "torch_export" else {}  # a checkpoint may hold keys of these names
         self._calls = calls(self.flow)
         self._fields = fields(self.flow)
         self._quantities = Quantities()
-        self._model_dtype = dtypes.of_model(layers)
+        self._model_dtype = dtypes.of_model(sorts.weights(layers))
         self._dtypes: list[str] = []
         self._fixed = self._fixed_batch()
         self._notes = self._assumed()
@@ -110,28 +110,36 @@ class _Costing:
         self._open = self._has_open_entry()
         self._known: dict[tuple[object, ...], _Repeated] = {}
         self._single: list[int] = []
+        self._alone = self.flow.blank and all([layer.uses is None and layer.shared_with is None for layer in layers])  # noqa: C419 - faster as a list
+        self._sort_costs: dict[tuple[int, bool], _Repeated] = {}
 
-    def layer(self, number: int) -> LayerCost:
-        """The cost of one layer; to be asked in order. Layers that are alike, of unknown sizes, share theirs."""
-        key = self._likeness(number)
-        if key is None:
-            cost = self._costed(number)
-            self._add(number, cost, 1)
-            self._single.append(number)
-            return cost
-        known = self._known.get(key)
+    def of(self, at: int, explanation: Explanation | None) -> tuple[LayerCost, int]:
+        """The cost of the layer at this place, and the place of the first that shares it; to be asked in order.
+
+        Layers that are alike, of unknown sizes, share theirs.
+        """
+        sort = self._sorts.numbers[at], at in self.flow.children
+        known = self._sort_costs.get(sort)
         if known is None:
-            cost = self._costed(number)
-            known = self._known[key] = _Repeated(number, cost, self._dtypes[-1])
-        else:
-            self._dtypes.append(known.dtype)
+            key = self._likeness(at, explanation)
+            if key is None:
+                cost = self._costed(at)
+                self._add(at, cost, 1)
+                self._single.append(at)
+                return cost, at
+            known = self._known.get(key)
+            if known is None:
+                known = self._known[key] = _Repeated(at, self._costed(at), self._dtypes.pop())
+            if self._alone:
+                self._sort_costs[sort] = known
+        self._dtypes.append(known.dtype)
         known.times += 1
-        return known.cost
+        return known.cost, known.number
 
-    def _likeness(self, number: int) -> tuple[object, ...] | None:
+    def _likeness(self, number: int, explanation: Explanation | None) -> tuple[object, ...] | None:
         """Equal for layers that must cost the same; None where sizes flow through, or there is no telling.
 
-        Layers with equal weights and settings have one explanation between them, so that it stands for both.
+        Layers with equal weights and settings are of one sort, so that it stands for both.
         """
         flow, called = self.flow, self._calls[number]
         layer = flow.layers[number]
@@ -139,11 +147,11 @@ class _Costing:
             return None
         if not flow.blank and (flow.ins[number] is not None or flow.outs[number] is not None):
             return None
-        if (layer.weights or layer.config) and layer.explanation is None:
+        if (layer.weights or layer.config) and explanation is None:
             return None
+        sort = None if explanation is None else self._sorts.numbers[number]
         return (
-            layer.kind, layer.type, id(layer.explanation), called.count, called.alike, self._fields[number],
-            number in flow.children,
+            layer.kind, layer.type, sort, called.count, called.alike, self._fields[number], number in flow.children,
             *[(weight.bytes, weight.dtype, weight.tied_to is None) for weight in layer.weights],
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from service.catalog.torch_dtypes import element_bits
 from service.language import Message, msg
-from service.tree import Layer
+from service.tree import Layer, Weight
 
 AS_WEIGHTS = msg("Activations have the element type of the layer's weights.")
 AS_MODEL = msg("Activations have the element type of most of the model's weights.")
@@ -23,13 +23,12 @@ def is_float(dtype: str | None) -> bool:
     return dtype in ("float16", "bfloat16", "float32", "float64")
 
 
-def of_model(layers: Iterable[Layer]) -> tuple[str, Message]:
-    """The floating-point type of most weight elements of a model."""
+def of_model(weights: Iterable[tuple[Weight, int]]) -> tuple[str, Message]:
+    """The floating-point type of most weight elements of a model that has so many of each weight."""
     counts: Counter[str] = Counter()
-    for layer in layers:
-        for weight in layer.weights:
-            if weight.dtype is not None and is_float(weight.dtype):
-                counts[weight.dtype] += weight.count or 0
+    for weight, times in weights:
+        if weight.dtype is not None and is_float(weight.dtype):
+            counts[weight.dtype] += (weight.count or 0) * times
     return (counts.most_common(1)[0][0], AS_MODEL) if counts else ("float32", ASSUMED)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from service.catalog.keras_config import parse_layer
@@ -37,11 +38,12 @@ class Flow:
     ) -> None:
         self.layers, self.torch, self.known, self.batch = layers, torch, known, batch
         self.given: tuple[Sizes, ...] = tuple((batch, *shape) for shape in given or ())
-        self.index = {layer.path: number for number, layer in enumerate(layers)}
         self.children: dict[int | None, list[int]] = defaultdict(list)
-        for number, layer in enumerate(layers):
-            self.children[self.index.get(layer.parent) if layer.parent is not None else None].append(number)
-        tells = any(map(_tells, layers))
+        self._find_children()
+        tells = any([  # noqa: C419 - faster as a list
+            layer.inputs is not None or layer.input_shapes or layer.output_shapes or layer.kind == "input"
+            for layer in layers
+        ])  # fmt: skip
         self.sources: list[tuple[int, ...] | None] = [None] * len(layers)
         if tells:
             self.sources = [self._recorded(layer) for layer in layers]
@@ -55,10 +57,26 @@ class Flow:
         self._entries = 0
         self._ends: dict[int, tuple[int, ...]] = {}
         self.used: bool = False
-        self.blank = not tells and all(sources is None for sources in self.sources)
+        self.blank = not tells and self.sources.count(None) == len(layers)
         if not self.blank:
             for number in range(len(layers)):
                 self._visit(number)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Layers by path."""
+        return {layer.path: number for number, layer in enumerate(self.layers)}
+
+    def _find_children(self) -> None:
+        parents = {layer.parent for layer in self.layers}
+        places = {layer.path: number for number, layer in enumerate(self.layers) if layer.path in parents}
+        last: str | None = None
+        inside = self.children[None]
+        for number, layer in enumerate(self.layers):
+            if layer.parent != last:  # neighbours mostly have one parent
+                last = layer.parent
+                inside = self.children[None if last is None else places.get(last)]
+            inside.append(number)
 
     def holds(self, number: int) -> bool:
         """Whether a layer only runs the layers inside it."""
@@ -208,10 +226,6 @@ class Flow:
         if not self.known:
             return None  # settings of other frameworks have other names and other defaults
         return torch_shapes.outputs(layer, self.owner(number), ins) if self.torch else _keras(layer, ins)
-
-
-def _tells(layer: Layer) -> bool:
-    return layer.inputs is not None or bool(layer.input_shapes or layer.output_shapes) or layer.kind == "input"
 
 
 def _keras(layer: Layer, ins: tuple[Sizes, ...]) -> Several:

@@ -20,5 +20,4 @@ _FINDERS: tuple[Callable[[Layer, str], Addition | None], ...] = (
 
 def additions_of(layer: Layer, framework: str) -> tuple[Addition, ...]:
     """The additions that a layer has."""
-    found = (find(layer, framework) for find in _FINDERS)
-    return tuple(addition for addition in found if addition is not None)
+    return tuple([addition for find in _FINDERS if (addition := find(layer, framework)) is not None])

@@ -54,7 +54,7 @@ def half_of(weight: Weight) -> str | None:
     """`a` or `b` for one half of a low-rank pair, by role or by the names that libraries give it."""
     if weight.role in ("lora_a", "lora_b"):
         return weight.role[-1]
-    match = _HALF.match(weight.name)
+    match = _HALF.match(weight.name) if weight.name.startswith("lora_") else None
     return match["half"].lower() if match else None
 
 
@@ -96,8 +96,11 @@ def merged(layer: Layer) -> Message | None:
 def adapter(layer: Layer, framework: str) -> Recipe | None:
     """The recipe of a layer that is one half of a pair (peft: `q_proj.lora_A.default`), or pairs alone; else None."""
     held = counted(layer, framework)
-    if any(half_of(weight) for weight in held) and all(half_of(weight) or weight.role == "weight_g" for weight in held):
+    halves = [weight for weight in held if half_of(weight)]
+    if halves and all(half_of(weight) or weight.role == "weight_g" for weight in held):
         return _pairs_alone(held, framework)
+    if "lora_" not in layer.path:
+        return None
     half = next((match["half"] for match in map(_HALF.match, layer.path.split(".")[-2:]) if match), None)
     shape = sizes(held[0]) if len(held) == 1 else None
     if framework != "torch" or half is None or shape is None or len(shape) != 2:

@@ -21,7 +21,7 @@ _PACKED = ("int", "uint", "qint", "quint", "float8")
 
 def addition(layer: Layer, framework: str) -> Addition | None:
     """Scales, zero points and what else quantisation keeps; None for a layer that is not quantised."""
-    held = tuple(weight for weight in counted(layer, framework) if _is_extra(weight))
+    held = tuple([weight for weight in counted(layer, framework) if _is_extra(weight)])
     packed = [weight for weight in layer.weights if weight.role in _VALUES and _is_packed(weight)]
     if not held and not packed:
         return None

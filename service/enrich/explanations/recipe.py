@@ -13,6 +13,7 @@ from service.frameworks import conventions
 from service.language import Message
 from service.tree import Frozen, Group, Layer, Part, Term, Weight
 
+_ORDER: tuple[Group, ...] = ("trainable", "frozen", "unknown", "statistic", "other")
 MAX_NAMES = 12
 """Most weights or cells named one by one in a sentence."""
 
@@ -54,7 +55,7 @@ def term(symbol: str, meaning: Message, value: int) -> Term:
 
 def evaluate(sums: Iterable[Sum]) -> int:
     """The number that the sums give."""
-    return sum(_value(part.outer) * sum(_value(product) for product in part.products) for part in sums)
+    return sum([_value(part.outer) * sum(map(_value, part.products)) for part in sums])
 
 
 def formula(sums: Iterable[Sum]) -> str:
@@ -65,26 +66,29 @@ def formula(sums: Iterable[Sum]) -> str:
 
 def terms(sums: Iterable[Sum]) -> tuple[Term, ...]:
     """Every distinct term, in order of appearance."""
-    found = (one for part in sums for group in (part.outer, *part.products) for one in group)
-    return tuple(dict.fromkeys(found))
+    found = [one for part in sums for group in (part.outer, *part.products) for one in group]
+    apart = len({(one.symbol, one.value) for one in found}) == len(found)
+    return tuple(found if apart else dict.fromkeys(found))
 
 
 def counted(layer: Layer, framework: str) -> tuple[Weight, ...]:
     """The weights that count by a framework's conventions: Keras' all, PyTorch's the parameters without the buffers."""
     if conventions(framework) == "torch":
-        return tuple(weight for weight in layer.weights if weight.group in PARAMETER_GROUPS)
+        found = [weight for weight in layer.weights if weight.group in PARAMETER_GROUPS]
+        return layer.weights if len(found) == len(layer.weights) else tuple(found)
     return layer.weights
 
 
 def parts(layer: Layer) -> tuple[Part, ...]:
     """The layer's elements by group, in a fixed order, with the names of the weights in each."""
-    order: tuple[Group, ...] = ("trainable", "frozen", "unknown", "statistic", "other")
-    found = ((group, [weight for weight in layer.weights if weight.group == group]) for group in order)
-    return tuple(
-        Part(group=group, names=names(held), count=sum(weight.count or 0 for weight in held))
-        for group, held in found
-        if held
-    )
+    held: dict[Group, list[Weight]] = {}
+    for weight in layer.weights:
+        held.setdefault(weight.group, []).append(weight)
+    return tuple([
+        Part(group=group, names=names(held[group]), count=sum([weight.count or 0 for weight in held[group]]))
+        for group in _ORDER
+        if group in held
+    ])  # fmt: skip
 
 
 def names(weights: Iterable[Weight]) -> tuple[str, ...]:
@@ -98,7 +102,7 @@ def listed(found: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _value(product: Iterable[Term]) -> int:
-    return math.prod(one.value for one in product)
+    return math.prod([one.value for one in product])
 
 
 def _figures(part: Sum) -> str:

@@ -5,6 +5,8 @@ Knows groups and ties; no kind, no formula.
 
 from __future__ import annotations
 
+from functools import cache
+
 from service.enrich.explanations.recipe import counted, listed, names
 from service.frameworks import OWN_RULES, conventions
 from service.language import Message, msg, msgn, sentences
@@ -13,6 +15,7 @@ from service.tree import Layer, Weight
 _BIAS_OPTION = {"keras": "use_bias", "torch": "bias"}
 _GRADIENT_TYPES = ("float16", "float32", "float64", "bfloat", "complex")
 _OTHER = {"keras": "PyTorch", "torch": "Keras"}
+_UNTOLD = msg("The file does not say whether its parameters are trained.")
 
 
 def without_or_with_bias(framework: str, present: bool, total: int, biases: int) -> Message:
@@ -27,6 +30,7 @@ def without_or_with_bias(framework: str, present: bool, total: int, biases: int)
     return msg("With bias ({option}=True) it would be {count}.", option=option, count=total + biases)
 
 
+@cache
 def same_elsewhere(framework: str, *, keras: str, torch: str) -> Message:
     """The other framework counts the same for its class; of a model of neither, both do."""
     if framework not in OWN_RULES:
@@ -35,6 +39,7 @@ def same_elsewhere(framework: str, *, keras: str, torch: str) -> Message:
                counterpart=torch if framework == "keras" else keras)  # fmt: skip
 
 
+@cache
 def no_effect(framework: str, *, keras: tuple[str, ...] = (), torch: tuple[str, ...] = ()) -> Message | None:
     """Options of the framework that people expect to change the count and that do not; None where it has none."""
     options = {"keras": keras, "torch": torch}.get(framework, ())
@@ -46,7 +51,13 @@ def no_effect(framework: str, *, keras: tuple[str, ...] = (), torch: tuple[str, 
 
 def beside(layer: Layer, framework: str, total: int) -> Message | None:
     """What is not in the count or would not be trained: buffers, frozen and tied weights; None if nothing is."""
-    found = (_buffers(layer, framework, total), _frozen(layer), _untold(layer, framework), _tied(layer, framework))
+    groups = {weight.group for weight in layer.weights}
+    found = (
+        _buffers(layer, framework, total) if "statistic" in groups else None,
+        _frozen(layer) if "frozen" in groups else None,
+        _UNTOLD if "unknown" in groups and framework != "keras" else None,
+        _tied(layer, framework) if [weight for weight in layer.weights if weight.tied_to] else None,
+    )
     return sentences(*found) if any(found) else None
 
 
@@ -79,12 +90,6 @@ def _frozen(layer: Layer) -> Message | None:
         return msg("{names} ({count} values) cannot be trained as the model stands.",
                    names=listed(names(held)), count=_count(held))  # fmt: skip
     return msg("The layer is frozen: none of its parameters is trained as the model stands.")
-
-
-def _untold(layer: Layer, framework: str) -> Message | None:
-    if framework == "keras" or not any(weight.group == "unknown" for weight in layer.weights):
-        return None
-    return msg("The file does not say whether its parameters are trained.")
 
 
 def _tied(layer: Layer, framework: str) -> Message | None:

@@ -17,7 +17,7 @@ _ROLES = ("weight_g", "spectral_vector")
 
 def addition(layer: Layer, framework: str) -> Addition | None:
     """Lengths and singular vectors that are counted; None where there are none."""
-    held = tuple(weight for weight in counted(layer, framework) if weight.role in _ROLES)
+    held = tuple([weight for weight in counted(layer, framework) if weight.role in _ROLES])
     if not held:
         return None
     split = held[0].role == "weight_g"

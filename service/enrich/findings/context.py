@@ -49,7 +49,8 @@ class Context:
     @cached_property
     def measured(self) -> bool:
         """Whether the values of any weight were read completely."""
-        return next(measured(self.model), None) is not None
+        some = any([weight.statistics is not None for layer in self.model.layers for weight in layer.weights])  # noqa: C419 - faster as a list
+        return some and next(measured(self.model), None) is not None
 
     @cached_property
     def configured(self) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from service.enrich.counts import count_layers
-from service.enrich.explain import explain_layers, rules
+from service.enrich.explain import rules
 from service.tree import Explanation, Layer
 from service.vocabulary import KINDS
 from tests.builders import layer, model, weight
+from tests.enriching import explain_layers
 
 
 def explained(one: Layer, framework: str = "keras") -> Explanation:
-    found = explain_layers(count_layers(model(framework, one))).layers[0].explanation
+    found = explain_layers(model(framework, one)).layers[0].explanation
     assert found is not None
     assert eval(found.formula.replace("×", "*").replace("=", "==")) is True  # noqa: S307 - our own formula
     assert found.status == "complete"

@@ -18,7 +18,7 @@ STATS = Options(stats=True)
 
 
 def finish(database, job, body=b'{"model":1}'):
-    queue.succeed(database, "me", job, body, {"format": "fake", "framework": "keras"})
+    queue.succeed(database, "me", job, [body], {"format": "fake", "framework": "keras"})
     return catalogue.get(database, job.id)
 
 

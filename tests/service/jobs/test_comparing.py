@@ -95,7 +95,7 @@ def test_errors_of_the_child_are_raised(database, blobs, job):
 def test_a_report_that_does_not_lead_to_its_values_is_refused(database, blobs, add, job):
     """One of schema 1.0 does not tell strides: numbers read by it would be wrong. Its structure is compared."""
     old = add(b"old", owner="me")
-    queue.succeed(database, "me", old, (STORED / "report_1_0_digits_state_dict.json").read_bytes(), {})
+    queue.succeed(database, "me", old, [(STORED / "report_1_0_digits_state_dict.json").read_bytes()], {})
     right = comparisons.sides(database, job("model a", "model b"))[1].analysis
     for values in (False, True):
         new = ComparisonJob(

@@ -33,7 +33,7 @@ def compare(database):
 
 def finish(database, job, body=b'{"model":1}'):
     facts = {} if isinstance(job, ComparisonJob) else {"format": "fake", "framework": "keras"}
-    queue.succeed(database, "me", job, body, facts)
+    queue.succeed(database, "me", job, [body], facts)
     return queue.get(database, job.id)
 
 
@@ -125,7 +125,7 @@ def test_one_that_is_not_finished_is_cancelled_first(database, both, compare):
     job = compare(*both, owner="me")
     assert comparisons.remove(database, job.id)
     assert comparisons.get(database, job.id).state == "cancelled"
-    assert queue.succeed(database, "me", job, b"{}", {}) == []
+    assert queue.succeed(database, "me", job, [b"{}"], {}) == []
     assert comparisons.remove(database, job.id)
     assert comparisons.get(database, job.id) is None
 

@@ -64,11 +64,11 @@ def test_a_failure_keeps_where_it_broke_and_ends_its_twins(database, add):
 def test_only_the_owner_of_this_attempt_may_finish(database, add):
     """A result of a deleted job, of another owner, or of an attempt that was taken over, is dropped."""
     job = add(owner="me")
-    assert queue.succeed(database, "other", job, b"{}", FACTS) == []
+    assert queue.succeed(database, "other", job, [b"{}"], FACTS) == []
     queue.put_back(database, "me", job, pause=0.0)
     again = queue.claim(database, "me", job.id)
-    assert queue.succeed(database, "me", job, b"{}", FACTS) == []
-    assert queue.succeed(database, "me", again, b"{}", FACTS) == [job.id]
+    assert queue.succeed(database, "me", job, [b"{}"], FACTS) == []
+    assert queue.succeed(database, "me", again, [b"{}"], FACTS) == [job.id]
     assert queue.fail(database, "me", again, BROKEN) == []
     assert catalogue.get(database, job.id).state == "succeeded"
 

@@ -40,7 +40,7 @@ def test_a_report_of_an_older_version_is_still_read(database, add, name):
     """Sentences that were plain text are messages that say it; what did not exist then is absent."""
     job = add(b"model", owner="me")
     written = (STORED / f"{name}.json").read_bytes()
-    queue.succeed(database, "me", job, written, {})
+    queue.succeed(database, "me", job, [written], {})
     report = stored(database, job)
     before = msgspec.json.decode(written)
     assert (report.schema_version, report.blocks, report.cost, report.rules) == ("1.0", (), None, ())

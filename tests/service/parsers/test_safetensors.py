@@ -40,11 +40,37 @@ def test_a_header_is_read() -> None:
     """Names in the file's order, shapes, types as spelled, extents, where the data begins and how much there is."""
     data = safetensors({"__metadata__": {"format": "pt"}, **GOOD}, bytes(16))
     found = parse(data)
-    assert [(name, one.dtype, one.shape, one.begin, one.end) for name, one in found.arrays.items()] == [
-        ("a", "F32", (2,), 0, 8),
-        ("b.weight", "F32", (2, 1), 8, 16),
+    assert [(name, one.dtype, one.shape, one.data_offsets) for name, one in found.arrays.items()] == [
+        ("a", "F32", (2,), (0, 8)),
+        ("b.weight", "F32", (2, 1), (8, 16)),
     ]
     assert (found.metadata, found.start, found.size) == ({"format": "pt"}, len(data) - 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({}, (0, 0, True)),
+        (GOOD, (16, 16, True)),
+        ({"a": entry(0, 8), "none": entry(8, 8, [0]), "b": entry(8, 16)}, (16, 16, True)),
+        ({"b": entry(8, 16), "a": entry(0, 8)}, (16, 16, False)),
+        ({"a": entry(0, 8), "b": entry(12, 20)}, (20, 16, False)),
+        ({"a": entry(8, 16)}, (16, 8, False)),
+        ({"a": entry(0, 8), "b": entry(0, 8)}, (8, 16, False)),
+    ],
+)
+def test_what_the_arrays_take_of_the_file(entries: Any, told: tuple[int, int, bool]) -> None:
+    """How far they reach, their bytes together, and whether each begins where the one before it ends."""
+    found = parse(safetensors(entries, bytes(20)))
+    assert (found.needed, found.bytes, found.gapless) == told
+
+
+@pytest.mark.parametrize("left_out", ["dtype", "shape", "data_offsets"])
+def test_an_entry_that_says_too_little_is_named(left_out: str) -> None:
+    """Whatever it leaves out; the others are in order."""
+    short = {name: value for name, value in entry(8, 16).items() if name != left_out}
+    error = refusal(safetensors({**GOOD, "short": short}, bytes(16)))
+    assert (error.info.code, error.info.pointer) == ("malformed_file", "short")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +83,8 @@ def test_a_header_is_read() -> None:
 )
 def test_unusual_spellings_are_the_same_header(raw: bytes) -> None:
     """Escapes, further keys, padding with spaces and another order change nothing."""
-    assert {name: one.end for name, one in parse(safetensors(raw, bytes(4))).arrays.items()} == {"a": 4}
+    found = parse(safetensors(raw, bytes(4))).arrays
+    assert {name: one.data_offsets for name, one in found.items()} == {"a": (0, 4)}
 
 
 @given(
@@ -79,7 +106,7 @@ def test_what_the_library_writes_is_read_as_the_library_reads_it(arrays: Any, me
     found = parse(data)
     theirs = {name: (facts["dtype"], list(facts["shape"]), bytes(facts["data"])) for name, facts in library_read(data)}
     ours = {
-        name: (one.dtype, list(one.shape), data[found.start + one.begin : found.start + one.end])
+        name: (one.dtype, list(one.shape), data[found.start :][slice(*one.data_offsets)])
         for name, one in found.arrays.items()
     }
     assert ours == theirs

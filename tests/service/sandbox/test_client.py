@@ -117,6 +117,19 @@ def test_a_flood_is_cut_outside(sandbox, ask):
     assert caught.value.info.extra == {"limit": "answer_bytes", "maximum": 1 << 20}
 
 
+def test_layers_without_end_are_cut_outside(sandbox, ask):
+    """Good ones too, and no frame is looked at before it is there: not even one that claims to be gigabytes."""
+    with pytest.raises(LimitExceeded) as caught:
+        ask(sandbox, 'layers {"path":"a","name":"a","kind":"linear"}', answer_bytes=1 << 20)
+    assert caught.value.info.extra == {"limit": "answer_bytes", "maximum": 1 << 20}
+
+
+def test_layers_that_are_none_are_not_believed(sandbox, ask):
+    """The child is killed as soon as one is seen, however much it would go on to say."""
+    with pytest.raises(WorkerCrashed):
+        ask(sandbox, 'layers {"path":"a","name":"a","kind":3}', seconds=20)
+
+
 def test_progress_is_heard_before_the_answer(sandbox, ask):
     """Shares between 0 and 1, whatever a child claims, however its frames arrive; the answer comes whole."""
     heard = []

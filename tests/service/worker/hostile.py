@@ -14,12 +14,13 @@ import resource
 import signal
 import socket
 import stat
+import struct
 import sys
 import threading
 import time
 from pathlib import Path
 
-from service import wire
+from service import frames, wire
 from service.errors import MalformedFile
 from service.formats import BuildRequest, Format, Upload
 from service.tree import Model, ModelInfo
@@ -128,12 +129,12 @@ def do_flood(_: str) -> None:
         os.write(pipe, b"x" * 65536)
 
 
-def do_tell(frames: str) -> list[str]:
+def do_tell(shares: str) -> list[str]:
     """Frames of progress, `done/total` each, one byte at a time, and then a good answer."""
     pipe = answer_pipe()
-    for frame in frames.split():
+    for frame in shares.split():
         done, total = frame.split("/")
-        for byte in wire.encode_progress(int(done), int(total)):
+        for byte in frames.progress(int(done), int(total)):
             os.write(pipe, bytes([byte]))
     return ["told"]
 
@@ -141,11 +142,18 @@ def do_tell(frames: str) -> list[str]:
 def do_chatter(_: str) -> None:
     pipe = answer_pipe()
     while True:
-        os.write(pipe, wire.encode_progress(1, 2) * 1000)
+        os.write(pipe, frames.progress(1, 2) * 1000)
+
+
+def do_layers(text: str) -> None:
+    """Frames of layers, all with this text, as long as anybody reads."""
+    pipe = answer_pipe()
+    while True:
+        os.write(pipe, struct.pack("=BI", 2, len(text)) + text.encode())
 
 
 def do_late_frame(_: str) -> None:
-    os.write(answer_pipe(), wire.encode(wire.Answer(probes={})) + wire.encode_progress(1, 2))
+    os.write(answer_pipe(), wire.encode(wire.Answer(probes={})) + frames.progress(1, 2))
     os._exit(0)
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from service import wire
+from service import frames
 from service.config import Limits
 from service.errors import LimitExceeded
 from service.worker import telling
@@ -21,7 +21,7 @@ def test_frames_are_few(monkeypatch):
     tell = Teller(writing)
     for done in range(5):
         tell(done, 10)
-    assert os.read(reading, 1000) == wire.encode_progress(0, 10) + wire.encode_progress(3, 10)
+    assert os.read(reading, 1000) == frames.progress(0, 10) + frames.progress(3, 10)
     os.close(reading)
     os.close(writing)
 

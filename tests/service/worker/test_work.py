@@ -12,10 +12,12 @@ from service import wire
 from service.config import Limits
 from service.errors import LimitExceeded, MalformedFile
 from service.formats import BuildRequest, Format
+from service.frames import AT_ONCE, Received
 from service.language import msg
 from service.tree import Bytes, Confinement, Model, ModelInfo, Provenance, Report, Totals
 from service.worker import work
 from service.worker.kit import Kit
+from service.worker.telling import nobody
 from service.worker.uploads import read
 from tests import fakes
 from tests.builders import layer, weight
@@ -53,10 +55,24 @@ def upload(tmp_path):
     os.close(descriptor)
 
 
+def sent(task, files, kit, tell=nobody):
+    """What is written into the pipe."""
+    pieces = []
+    work.run(task, files, kit, pieces.append, tell)
+    return b"".join(pieces)
+
+
+def ran(task, files, kit, tell=nobody):
+    """The answer as the other side has it."""
+    received = Received(1 << 30)
+    received.take(sent(task, files, kit, tell))
+    return received.answer()
+
+
 def answer_of(answer, upload, **limits):
     """What comes back when the only reader answers so."""
     task = wire.Task(work="read", parts=("file",), limits=Limits(**limits))
-    return wire.decode_answer(work.run(task, [upload], Kit((reader(answer),), None, read=read)))
+    return ran(task, [upload], Kit((reader(answer),), None, read=read))
 
 
 def test_a_model_is_enriched_and_attributed(upload):
@@ -74,8 +90,8 @@ def test_a_request_to_build_is_passed_on(upload):
 
 def test_no_reader_is_an_error_of_the_input(upload):
     """With what the content looks like."""
-    data = work.run(wire.Task(work="read", parts=("file",)), [upload], Kit((), None, read=read))
-    assert wire.decode_answer(data).error.code == "unknown_format"
+    answer = ran(wire.Task(work="read", parts=("file",)), [upload], Kit((), None, read=read))
+    assert answer.error.code == "unknown_format"
 
 
 @pytest.mark.parametrize(
@@ -103,9 +119,41 @@ def test_an_error_that_cannot_be_written_is_still_an_answer(upload):
 
 def test_a_long_answer_is_replaced_by_the_limit(upload):
     """At the limit it passes, beyond it does not."""
-    full = work.run(wire.Task(work="read", parts=("file",)), [upload], Kit((reader(MODEL),), None, read=read))
+    full = sent(wire.Task(work="read", parts=("file",)), [upload], Kit((reader(MODEL),), None, read=read))
     assert answer_of(MODEL, upload, answer_bytes=len(full) + 100).error is None
     assert answer_of(MODEL, upload, answer_bytes=100).error.extra["limit"] == "answer_bytes"
+
+
+def test_many_layers_are_sent_ahead_of_the_answer(upload):
+    """And are the same layers; the answer itself has none."""
+    layers = tuple(layer(f"l{at}", "linear", weight("kernel", (2, at + 1))) for at in range(AT_ONCE + 1))
+    model = msgspec.structs.replace(MODEL, layers=layers)
+    task, kit = wire.Task(work="read", parts=("file",)), Kit((reader(model),), None, read=read)
+    pieces = []
+    work.run(task, [upload], kit, pieces.append)
+    assert len(pieces) == 5
+    assert wire.decode_answer(pieces[-1]).model.layers == ()
+    found = ran(task, [upload], kit).model
+    assert [one.path for one in found.layers] == [one.path for one in layers]
+    assert [one.counts.parameters for one in found.layers] == [2 * at + 2 for at in range(AT_ONCE + 1)]
+    assert found.totals.parameters == sum(2 * at + 2 for at in range(AT_ONCE + 1))
+
+
+def test_an_error_after_layers_were_sent_is_the_answer(upload, monkeypatch):
+    """What came before does not matter then; too many bytes are such an error too."""
+    layers = tuple(layer(f"l{at}", "linear", weight("kernel", (2, 3))) for at in range(3 * AT_ONCE))
+    model = msgspec.structs.replace(MODEL, layers=layers)
+    task, kit = wire.Task(work="read", parts=("file",)), Kit((reader(model),), None, read=read)
+    size = len(sent(task, [upload], kit))
+    assert answer_of(model, upload, answer_bytes=size + 100).error is None
+    for most in (size - 1000, size // 2, 1):
+        assert answer_of(model, upload, answer_bytes=most).error.extra["limit"] == "answer_bytes"
+    monkeypatch.setattr("service.enrich.pipeline.findings.add_findings", refuse)
+    assert answer_of(model, upload).error.code == "malformed_file"
+
+
+def refuse(_):
+    raise MalformedFile("Late.")
 
 
 def test_a_build_names_its_framework(tmp_path):
@@ -113,9 +161,9 @@ def test_a_build_names_its_framework(tmp_path):
     (tmp_path / "request").write_bytes(wire.encode(BuildRequest(kind="keras", dialect="keras_config", spec={})))
     descriptor = os.open(tmp_path / "request", os.O_RDONLY)
     kit = Kit((), builder(MODEL))
-    answer = wire.decode_answer(work.run(wire.Task(work="build"), [descriptor], kit))
+    answer = ran(wire.Task(work="build"), [descriptor], kit)
     small = wire.Task(work="build", limits=Limits(json_bytes=10))
-    refused = wire.decode_answer(work.run(small, [descriptor], kit))
+    refused = ran(small, [descriptor], kit)
     os.close(descriptor)
     assert (answer.framework_version, answer.reader) == ("1.2", "keras_config")
     assert refused.error.extra["limit"] == "json_bytes"
@@ -179,7 +227,7 @@ def test_values_are_measured_between_reading_and_enriching(upload):
     told = []
     kit = Kit((reader(MODEL),), None, None, VALUES, read)
     task = wire.Task(work="measure", parts=("file",))
-    answer = wire.decode_answer(work.run(task, [upload], kit, lambda *share: told.append(share)))
+    answer = ran(task, [upload], kit, lambda *share: told.append(share))
     assert [str(note) for note in answer.model.notes] == ["measured"]
     assert answer.model.totals is not None
     assert told == [(1, 4)]
@@ -189,7 +237,7 @@ def test_a_spec_is_not_measured(upload):
     """It is passed on to be built."""
     request = BuildRequest(kind="torch", dialect="layer_list", spec={})
     kit = Kit((reader(request),), None, None, VALUES, read)
-    assert wire.decode_answer(work.run(wire.Task(work="measure", parts=("file",)), [upload], kit)).build == request
+    assert ran(wire.Task(work="measure", parts=("file",)), [upload], kit).build == request
 
 
 def test_reading_values_has_a_limit_of_its_own(upload):
@@ -201,15 +249,14 @@ def test_reading_values_has_a_limit_of_its_own(upload):
         ("measure", 9, 2, "read_bytes"),
     ):
         limits = Limits(read_bytes=structure, values_bytes=values)
-        error = wire.decode_answer(work.run(wire.Task(work=name, parts=("file",), limits=limits), [upload], kit)).error
+        error = ran(wire.Task(work=name, parts=("file",), limits=limits), [upload], kit).error
         assert (error and error.extra["limit"]) == code
 
 
 def test_structure_is_compared_from_the_reports_alone(reports):
     """No values are opened; nothing of an upload was read."""
     seen = []
-    data = work.run(wire.Task(work="compare"), reports, Kit((), None, compared(seen)))
-    answer = wire.decode_answer(data)
+    answer = ran(wire.Task(work="compare"), reports, Kit((), None, compared(seen)))
     assert seen == [("left", "right", None)]
     assert (answer.comparison.left.name, answer.comparison.values, answer.bytes_read) == ("left", False, 0)
 
@@ -220,19 +267,15 @@ def test_numbers_are_compared_with_each_side_s_own_files(reports, upload):
     task = wire.Task(work="compare", values=True, parts=("a",), right_parts=("b", "c"))
     kit = Kit((), None, compared(seen), VALUES)
     small = wire.Task(work="compare", values=True, parts=("a",), right_parts=("b",), limits=Limits(values_bytes=11))
-    wire.decode_answer(work.run(task, [*reports, upload, upload, upload], kit))
+    ran(task, [*reports, upload, upload, upload], kit)
     (_, _, (left, right)) = seen[0]
     assert (left[0], left[2], right[0], right[2]) == (("a",), "left", ("b", "c"), "right")
-    answer = wire.decode_answer(
-        work.run(
-            msgspec.structs.replace(task, right_parts=("b",)), [*reports, upload, upload], kit,
-            lambda *share: told.append(share),
-        )
-    )  # fmt: skip
+    fewer = msgspec.structs.replace(task, right_parts=("b",))
+    answer = ran(fewer, [*reports, upload, upload], kit, lambda *share: told.append(share))
     assert answer.comparison.values
     assert answer.bytes_read == 12
     assert told == [(6, 24), (12, 24)]
-    assert wire.decode_answer(work.run(small, [*reports, upload, upload], kit)).error.code == "limit_exceeded"
+    assert ran(small, [*reports, upload, upload], kit).error.code == "limit_exceeded"
 
 
 @pytest.mark.parametrize("task", [wire.Task(work="measure", parts=("file",)), wire.Task(work="build")])
@@ -240,6 +283,6 @@ def test_a_task_for_another_kind_is_a_bug_of_ours(upload, task, tmp_path):
     """Answered as such, not guessed at."""
     (tmp_path / "request").write_bytes(wire.encode(BuildRequest(kind="keras", dialect="keras_config", spec={})))
     descriptor = os.open(tmp_path / "request", os.O_RDONLY)
-    error = wire.decode_answer(work.run(task, [descriptor], Kit((reader(MODEL),), None, read=read))).error
+    error = ran(task, [descriptor], Kit((reader(MODEL),), None, read=read)).error
     os.close(descriptor)
     assert (error.code, error.extra) == ("worker_crashed", {"exception": "LookupError"})

@@ -46,12 +46,11 @@ def check(context: Context) -> Iterator[Finding]:
 
 def _head(context: Context) -> tuple[Layer, Weight] | None:
     """The last layer with a kernel, if it is linear."""
-    last: tuple[Layer, Weight] | None = None
-    for layer in context.model.layers:
-        for weight in layer.weights:
+    for layer in reversed(context.model.layers):
+        for weight in reversed(layer.weights):
             if weight.role.endswith("kernel"):
-                last = (layer, weight)
-    return last if last is not None and last[0].kind == "linear" else None
+                return (layer, weight) if layer.kind == "linear" else None
+    return None
 
 
 def _sizes(kernel: Weight) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from service.config import Limits
-from service.enrich import counts, seeds, totals
+from service.enrich import seeds, totals
 from service.enrich.blocks.build import add_blocks
 from service.formats import Upload
 from service.registry import identify, load_readers
@@ -16,13 +16,13 @@ from tests.corpus import corpus_dir
 
 @cache
 def blocks_of(corpus: str, name: str) -> Model:
-    """The model in a file of the corpus, with counts, totals and blocks."""
+    """The model in a file of the corpus, with totals and blocks."""
     meter = Meter(Limits())
     with (corpus_dir(corpus) / name).open("rb") as file:
         upload = Upload({name: FileSource(file.fileno(), meter)}, meter)
         read = identify(upload, load_readers()).read(upload)
     assert isinstance(read, Model)
-    return add_blocks(totals.add_totals(counts.count_layers(seeds.set_apart(read))))
+    return add_blocks(totals.add_totals(seeds.set_apart(read)))
 
 
 def lines(blocks: tuple[Block, ...]) -> list[str]:

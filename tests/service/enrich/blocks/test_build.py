@@ -9,6 +9,7 @@ import pytest
 
 from service.enrich.blocks.parts import positions
 from service.enrich.blocks.tree import parts_of
+from service.enrich.likeness import alike
 from service.tree import Block, Model
 from tests.corpus import expected
 from tests.service.enrich.blocks.reading import blocks_of, lines, named
@@ -56,7 +57,7 @@ def test_parameters_add_up_to_what_the_framework_counts(corpus: str, name: str) 
 def test_each_layer_is_in_exactly_one_block(corpus: str, name: str) -> None:
     """All layers, but for containers without weights of their own, once."""
     model = blocks_of(corpus, name)
-    found = sorted(at for part in parts_of(model)[0] for at in positions(part))
+    found = sorted(at for part in parts_of(model, alike(model.layers))[0] for at in positions(part))
     parents = {layer.parent for layer in model.layers}
     assert found == [at for at, layer in enumerate(model.layers) if layer.weights or layer.path not in parents]
 
@@ -161,4 +162,4 @@ def test_sums_hold_within_blocks() -> None:
 def test_a_model_without_layers_has_no_blocks() -> None:
     """Nothing in, nothing out."""
     empty = Model(info=blocks_of("keras_files", "seed0.keras").info, layers=())
-    assert parts_of(empty)[0] == []
+    assert parts_of(empty, alike(empty.layers))[0] == []

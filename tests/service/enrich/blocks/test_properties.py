@@ -11,6 +11,7 @@ from service.enrich.blocks.limiting import MOST
 from service.enrich.blocks.parts import Part, positions
 from service.enrich.blocks.signatures import COMPOSITE
 from service.enrich.blocks.tree import parts_of
+from service.enrich.likeness import alike
 from service.tree import Block, Layer, Model
 from service.vocabulary import KINDS
 from tests.builders import layer, model, weight
@@ -91,7 +92,7 @@ def test_each_layer_once_whatever_the_model(made: Model) -> None:
     wanted = [
         at for at, one in enumerate(made.layers) if one.weights or one.path not in parents or one.kind in COMPOSITE
     ]
-    assert sorted(at for part in parts_of(made)[0] for at in positions(part)) == wanted
+    assert sorted(at for part in parts_of(made, alike(made.layers))[0] for at in positions(part)) == wanted
     blocks = add_blocks(made).blocks
     for siblings in [blocks, *(block.blocks for block in every(blocks))]:
         assert len(siblings) <= MOST
@@ -102,7 +103,7 @@ def test_each_layer_once_whatever_the_model(made: Model) -> None:
 @given(models())
 def test_sums_are_the_models_count(made: Model) -> None:
     """Parameters of the blocks add up to the totals, or one of them is unknown where a size is."""
-    counted = totals.add_totals(counts.count_layers(made))
+    counted = totals.add_totals(made)
     assert counted.totals is not None
     parts = [block.parameters for block in add_blocks(counted).blocks]
     own, beside = counted.totals.parameters, counted.totals.statistics
@@ -132,7 +133,7 @@ def test_occurrences_of_a_repeat_are_equal(made: Model) -> None:
         held = sorted(positions(part))
         return [(made.layers[at].kind, [one.shape for one in made.layers[at].weights]) for at in held]
 
-    waiting = parts_of(made)[0]
+    waiting = parts_of(made, alike(made.layers))[0]
     while waiting:
         part = waiting.pop()
         if part.kind == "repeat":

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.enrich.cost.add import add_costs, recost
+from service.enrich.cost.add import recost
 from service.enrich.pipeline import enrich
 from service.tree import Layer
 from tests.builders import layer, report, weight
 from tests.corpus import ROOT
+from tests.enriching import add_costs
 from tests.service.enrich.cost.tools import by_path, costed, read, total
 
 SAMPLES = ROOT / "docs" / "samples"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.enrich.cost.add import add_costs
 from service.tree import Model
 from tests.building import answers
+from tests.enriching import add_costs
 from tests.service.enrich.cost.tools import built, by_path, folder, measured, total
 
 MODELS = sorted(measured("keras"))

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from service.enrich.cost.add import add_costs
 from service.tree import Layer, Model
 from tests import builders
 from tests.building import answer
+from tests.enriching import add_costs
 from tests.service.enrich.cost.tools import built, by_path, costed, folder, measured, read, total
 
 MODELS = sorted(name for name in measured("torch") if name != "random")

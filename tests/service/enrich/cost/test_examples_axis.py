@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from onnx import helper
 
-from service.enrich.cost.add import add_costs
 from service.tree import Layer, Model
 from tests.builders import layer, model, weight
+from tests.enriching import add_costs
 from tests.service.readers.onnx_files import floats, ints, one
 
 SIZES = {"T": 9, "N": 3}

@@ -8,7 +8,6 @@ import pytest
 
 from service.config import Limits
 from service.costs import LayerCost
-from service.enrich.cost.add import add_costs
 from service.enrich.cost.work import words
 from service.enrich.pipeline import enrich
 from service.formats import Upload
@@ -16,6 +15,7 @@ from service.registry import identify, load_readers
 from service.source import FileSource, Meter
 from service.tree import Layer, Model
 from tests.builders import layer, weight
+from tests.enriching import add_costs
 from tests.packages.fetch import Shipped, fetch_all, manifest
 from tests.service.enrich.cost.tools import cost, total
 

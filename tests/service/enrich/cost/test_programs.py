@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from service.costs import Memory
-from service.enrich.cost.add import add_costs
 from service.tree import Model
+from tests.enriching import add_costs
 from tests.service.enrich.cost.tools import folder, measured, read, total
 
 PROGRAMS = sorted(measured("torch", "programs"))

@@ -11,12 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from service.config import Limits
 from service.costs import LayerCost
-from service.enrich.cost.add import add_costs
 from service.formats import Upload
 from service.registry import identify, load_readers
 from service.source import BytesSource, Meter
 from service.tree import Layer, Model
 from tests.builders import layer, weight
+from tests.enriching import add_costs
 from tests.service.enrich.cost.tools import by_path, cost, costed
 
 INPUTS, UNITS = 7, 5

@@ -13,7 +13,6 @@ import msgspec
 
 from service.config import Limits
 from service.costs import LayerCost, ModelCost
-from service.enrich.cost.add import add_costs
 from service.formats import Upload
 from service.language import from_data
 from service.registry import load_readers
@@ -21,6 +20,7 @@ from service.source import BytesSource, Meter
 from service.tree import Layer, Model
 from tests import builders
 from tests.corpus import CACHE, ROOT, _make
+from tests.enriching import add_costs
 
 DRIVERS = ROOT / "tests" / "drivers"
 

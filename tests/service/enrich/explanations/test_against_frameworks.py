@@ -19,8 +19,7 @@ import msgspec
 import pytest
 
 from service.config import Limits
-from service.enrich import counts, seeds
-from service.enrich.explain import explain_layers, rules
+from service.enrich.explain import rules
 from service.enrich.kinds.catalogue import kinds
 from service.formats import Upload
 from service.language import from_data
@@ -29,6 +28,7 @@ from service.source import FileSource, Meter
 from service.tree import Layer, Model
 from tests.building import answers
 from tests.corpus import ROOT, interpreter
+from tests.enriching import explain_layers
 from tests.service.enrich.explanations import random_layers
 
 DRIVER = ROOT / "tests" / "drivers" / "layers.py"
@@ -72,7 +72,7 @@ def read(path: Path) -> Model:
     with path.open("rb") as opened:
         meter = Meter(Limits())
         model = READERS[path.name].read(Upload({path.name: FileSource(opened.fileno(), meter)}, meter))
-    return explain_layers(counts.count_layers(seeds.set_apart(model)))
+    return explain_layers(model)
 
 
 def held_against(layer: Layer, counted: int) -> None:
@@ -205,7 +205,7 @@ def test_layers_from_specs(framework: str, number: int) -> None:
     assert len(specs) > number / 3
     for found, (document, index) in zip(answers(framework, [one for one, _ in specs]), specs, strict=True):
         made = msgspec.convert(found["model"], Model, dec_hook=from_data)
-        model = explain_layers(counts.count_layers(seeds.set_apart(made)))
+        model = explain_layers(made)
         layer = next(layer for layer in model.layers if layer.path == document["layers"][0]["name"])
         assert model.findings == ()
         held_against(layer, told[f"{'k' if framework == 'keras' else 'm'}{index}"]["parameters"])

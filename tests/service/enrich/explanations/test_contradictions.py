@@ -8,20 +8,18 @@ from typing import Any
 import pytest
 
 from service.config import Limits
-from service.enrich.counts import count_layers
-from service.enrich.explain import explain_layers
-from service.enrich.seeds import set_apart
 from service.formats import Upload
 from service.readers import torch_zip
 from service.source import BytesSource, Meter
 from service.tree import Layer, Model
 from tests.builders import layer, model, weight
 from tests.corpus import corpus_dir
+from tests.enriching import explain_layers
 from tests.keras_reading import member, read, read_bytes, repacked
 
 
 def explained(given: Model) -> Model:
-    return explain_layers(count_layers(set_apart(given)))
+    return explain_layers(given)
 
 
 def tampered(name: str, layer_name: str, **settings: Any) -> Model:
