@@ -66,7 +66,7 @@ def test_an_endless_loop_is_killed_at_its_deadline_and_neighbours_go_on(sandbox,
 
     def spin():
         with pytest.raises(WorkerTimeout) as caught:
-            ask(sandbox, "spin", seconds=1.5)
+            ask(sandbox, "spin", seconds=4.0)
         raised.append(caught.value)
 
     thread = threading.Thread(target=spin)
