@@ -10,7 +10,7 @@ WeighbridgeError
 │   ├── UnsupportedFeature valid, but a variant we do not read
 │   ├── LimitExceeded      larger, deeper or more than a named limit
 │   └── InvalidSpec        an architecture spec that cannot be built; `pointer` names the field
-├── RequestError           how it was sent: cut short, stalled, too large, wrong fields
+├── RequestError           how it was sent, or by whom: cut short, stalled, too large, wrong fields, no key, too often
 │   └── SideError          one of the two models of a comparison cannot be had
 ├── WorkerError            the confined process did not answer: time, memory, crash
 └── ServiceError           our side: not ready, overloaded, disk full, an extra is not installed
@@ -20,77 +20,10 @@ An error crosses the wall as its `code` and fields (`to_info`, `from_info`), nev
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-import msgspec
-
-from service.language import Message, mark, verbatim
-
-
-class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An error as data: what crosses the wall, is stored with a job and becomes a problem document.
-
-    Attributes:
-        code: Stable identifier, snake_case.
-        detail: One sentence for the user: what is wrong.
-        member: Archive member, file of a multi-file upload, or HDF5 path where it broke.
-        offset: Byte offset within `member` (or within the file when there is no member).
-        pointer: JSON pointer or spec path (`layers[3].units`) of the offending field.
-        hint: What the user can do about it.
-        extra: Further machine-readable facts, such as the limit and the value that met it.
-    """
-
-    code: str
-    detail: Message
-    member: str | None = None
-    offset: int | None = None
-    pointer: str | None = None
-    hint: Message | None = None
-    extra: dict[str, Any] = {}
-
-
-class WeighbridgeError(Exception):
-    """Base of the tree. `code` is stable; `detail` is a sentence from the user's side."""
-
-    code: ClassVar[str] = "internal_error"
-    hint: ClassVar[str | None] = None
-
-    def __init__(
-        self,
-        detail: Message | str,
-        *,
-        member: str | None = None,
-        offset: int | None = None,
-        pointer: str | None = None,
-        hint: Message | str | None = None,
-        **extra: Any,
-    ) -> None:
-        super().__init__(str(detail))
-        general = type(self).hint
-        self.info = ErrorInfo(
-            code=self.code,
-            detail=_sentence(detail),
-            member=_sayable(member),
-            offset=offset,
-            pointer=_sayable(pointer),
-            hint=_sentence(hint) if hint else Message(general) if general else None,
-            extra=extra,
-        )
-
-    def within(self, member: str) -> WeighbridgeError:
-        """The same error, placed inside `member` (outer containers prefix inner ones with `!/`)."""
-        inner = self.info.member
-        self.info = msgspec.structs.replace(self.info, member=_sayable(f"{member}!/{inner}" if inner else member))
-        return self
-
-
-def _sayable(name: str | None) -> str | None:
-    """A name out of a file without halves of characters, which no answer could be written with."""
-    return None if name is None else name.encode("utf-8", "replace").decode()
-
-
-def _sentence(text: Message | str) -> Message:
-    return text if isinstance(text, Message) else verbatim(text)
+from service.errorinfo import ErrorInfo, WeighbridgeError
+from service.language import Message, mark
 
 
 class InputError(WeighbridgeError):
@@ -276,10 +209,43 @@ class RightGone(SideError):
     hint = mark("Send the right model again and compare with the new analysis.")
 
 
+class IdempotencyKeyReused(RequestError):
+    """The Idempotency-Key was sent before, with another content."""
+
+    code = "idempotency_key_reused"
+    hint = mark("Make a new key for each new request; send the same key only to repeat one.")
+
+
 class UnsupportedMediaType(RequestError):
     """The body is of a type, or in an encoding, that is not taken."""
 
     code = "unsupported_media_type"
+
+
+class Unauthenticated(RequestError):
+    """No key or token, or one that is not valid; `extra["reason"]` says in one word what is wrong with it."""
+
+    code = "unauthenticated"
+    hint = mark("Send a key as Authorization: Bearer KEY or as X-API-Key: KEY, once, in a header and never in the URL.")
+
+
+class Forbidden(RequestError):
+    """The key or token is valid, but its role does not allow this; or a web page of another site asks for it."""
+
+    code = "forbidden"
+
+
+class QuotaExceeded(RequestError):
+    """A quota is used up; `extra` holds `limit`, `maximum`, `retry_after` (seconds) and, if it has one, `window`."""
+
+    code = "quota_exceeded"
+    hint = mark("Try again after the time in Retry-After.")
+
+
+class Misdirected(RequestError):
+    """The service was asked under a name that is not its own."""
+
+    code = "misdirected_request"
 
 
 class WorkerError(WeighbridgeError):
@@ -343,10 +309,31 @@ class Overloaded(ServiceError):
     hint = mark("Try again after the time in Retry-After.")
 
 
+class TokensUnavailable(ServiceError):
+    """The issuer's public keys cannot be had, so that no token can be checked."""
+
+    code = "tokens_unavailable"
+    hint = mark("Try again in a minute, or use an API key. What is wrong stands at /readyz, for an administrator.")
+
+
 class StorageFull(ServiceError):
     """No room for the upload on the service's disk."""
 
     code = "storage_full"
+
+
+class DatabaseDamaged(ServiceError):
+    """The database's file is damaged."""
+
+    code = "database_damaged"
+    hint = mark("The operator has to restore a backup of the database; /readyz says more.")
+
+
+class ReportDamaged(ServiceError):
+    """A stored report or comparison is not what was stored: the disk has changed it."""
+
+    code = "report_damaged"
+    hint = mark("Send the upload again: a new report of it is made.")
 
 
 class InputLost(ServiceError):

@@ -19,7 +19,8 @@ class Meter:
     """Counts what is read and inflated on behalf of one analysis, and holds it to the limits.
 
     `most` is the number of bytes that may be read, and of those of values that may be looked at; without it the limit
-    for reading structure, `read_bytes`, holds.
+    for reading structure, `read_bytes`, holds. `given` is the size of the upload, once it is known: what unpacks to
+    more is held to less.
     """
 
     def __init__(self, limits: Limits, most: int | None = None) -> None:
@@ -28,6 +29,7 @@ class Meter:
         self.read = 0
         self.inflated = 0
         self.values = 0
+        self.given: int | None = None
 
     def add_read(self, length: int) -> None:
         """Count `length` bytes read from the upload."""
@@ -84,7 +86,7 @@ class FileSource:
 
     def __init__(self, descriptor: int, meter: Meter) -> None:
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
+        self.size = os.lseek(descriptor, 0, os.SEEK_END)  # a sealed child may not ask for more; reads name their place
         self.meter = meter
 
     def read_at(self, offset: int, length: int) -> bytes:

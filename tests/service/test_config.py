@@ -36,3 +36,12 @@ def test_a_bad_value_is_named(name: str) -> None:
     """The operator reads which variable to mend."""
     with pytest.raises(ValueError, match=f"{name}='many'"):
         load({name: "many"})
+
+
+def test_what_is_small_may_not_describe_as_much() -> None:
+    """So that it is answered or refused fast; a large file has the limits as they are set, and none gets more."""
+    small, large = Limits().for_upload(1000), Limits().for_upload(1 << 30)
+    tight = Limits(layers=5, weights=6, json_bytes=7)
+    assert (small.layers, small.weights, small.json_bytes) == (10_015, 10_015, (8 << 20) + 16_000)
+    assert large == Limits()
+    assert tight.for_upload(1 << 20) == tight
