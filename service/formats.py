@@ -14,7 +14,7 @@ import msgspec
 from service.config import Limits
 from service.language import Message, mark, verbatim
 from service.source import Meter, Source
-from service.tree import Model
+from service.tree import Danger, Model
 
 HEAD_BYTES = 8192
 """How much of each file `accept` may see without asking for more: covers HDF5 user blocks up to 4096."""
@@ -71,12 +71,14 @@ class Upload:
 class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A reader's answer when only a framework can go on: data to build from, checked for size and depth.
 
-    `kind` is the worker kind; `spec` the architecture, JSON values only; `dialect` which builder reads it.
+    `kind` is the worker kind; `spec` the architecture, JSON values only; `dialect` which builder reads it; `dangers`
+    what in the spec could run code or reach outside, for the model to list: a builder has nothing to look into it with.
     """
 
     kind: Literal["keras", "torch", "transformers"]
     dialect: Literal["keras_config", "layer_list", "hf_config"]
     spec: dict[str, Any]
+    dangers: tuple[Danger, ...] = ()
 
 
 class Reader(Protocol):

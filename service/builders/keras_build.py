@@ -11,7 +11,6 @@ from service.builders.common import check_total
 from service.builders.keras_plan import ModelSpec, refs
 from service.builders.keras_run import Runner
 from service.builders.keras_tree import Lister
-from service.catalog.keras_security import Scan
 from service.config import Limits
 from service.formats import BuildRequest
 from service.language import Message, msgn
@@ -31,12 +30,10 @@ def build(request: BuildRequest, limits: Limits) -> Model:
         lister = Lister(limits)
         layers = tuple(lister.layers(runner.run(spec)))
     check_total((weight for layer in layers for weight in layer.weights), limits)
-    scan = Scan(None)
-    scan.run(request.spec)
     return Model(
         info=_info(request, spec),
         layers=layers,
-        security=tuple(scan.dangers),
+        security=request.dangers,
         complete=not lister.open,
         notes=_notes(lister.open),
     )

@@ -61,6 +61,7 @@ def build(request: BuildRequest, limits: Limits) -> Model:
             tags={name: json_value(spec[name]) for name in _TAGS if name in spec},
         ),
         layers=layers,
+        security=request.dangers,
         notes=(_UNPACKED,) if quantised else (),
     )
 

@@ -11,7 +11,7 @@ from service.language import msg
 from service.parsers import json_text
 from service.plain import is_number, json_value, text
 from service.source import Source
-from service.tree import Danger, Finding
+from service.tree import Finding
 
 Document = Mapping[str, Any]
 _MAX_SETTINGS = 300
@@ -127,21 +127,3 @@ def quantization_of(config: Document | None, beside: Document | None) -> Documen
             if isinstance(value, dict) and value:
                 return value
     return {"quant_method": "gptq", **beside} if beside and "bits" in beside else None
-
-
-def dangers_of(config: Document, member: str | None) -> list[Danger]:
-    """Code that loading the model runs: classes that the configuration takes from a repository."""
-    auto_map = config.get("auto_map")
-    if not isinstance(auto_map, dict) or not auto_map:
-        return []
-    return [
-        Danger(
-            code="remote_code",
-            severity="medium",
-            member=member,
-            detail=text(", ".join(f"{key}: {value}" for key, value in list(auto_map.items())[:10]), 500),
-            what=msg(
-                "Loading this model with trust_remote_code runs Python code of its repository, or of one that it names."
-            ),
-        )
-    ]

@@ -19,6 +19,10 @@ from service.source import Source, head
 CONFIG, GENERATION, ADAPTER, QUANTIZE = (
     "config.json", "generation_config.json", "adapter_config.json", "quantize_config.json",
 )  # fmt: skip
+TOKENIZER, TEMPLATE, TEMPLATES = "tokenizer_config.json", "chat_template.jinja", "chat_template.json"
+PROCESSORS = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
+MORE_TEMPLATES = "additional_chat_templates"
+"""Read for what in them is code, and for nothing else; the last is a folder."""
 _ADAPTER_WEIGHTS = re.compile(r"(?:adapter_model|adapter)(?:[.-].*)?")
 _WEIGHTS = re.compile(
     r".*\.(?:safetensors|bin|pt|pth|ckpt|gguf|onnx|h5|keras|msgpack|ot|npz|npy|tflite|pdparams|pdiparams|xml|pb|index)"
@@ -63,10 +67,11 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """An upload's files: by plain path, and those of series by what the names of one series have in common."""
+    """An upload's files: by plain path, those of series by what their names share, templates by folder."""
 
     names: Mapping[str, str]
     series: dict[tuple[str, str, int, str], list[str]]
+    templates: Mapping[str, list[str]]
 
 
 def folders(upload: Upload, kind: Kind) -> list[Folder]:
@@ -114,11 +119,14 @@ def without_weights(upload: Upload, base: str) -> list[tuple[str, Mapping[str, s
 def _listing(upload: Upload) -> _Listing:
     names = {plain_path(name): name for name in upload.parts}
     series: dict[tuple[str, str, int, str], list[str]] = {}
+    templates: dict[str, list[str]] = {}
     for path in names:
         key = _series_key(path)
         if key is not None:
             series.setdefault(key, []).append(path)
-    return _Listing(names, series)
+        if path.endswith(".jinja"):
+            templates.setdefault(posixpath.dirname(path), []).append(path)
+    return _Listing(names, series, templates)
 
 
 def _series_key(path: str) -> tuple[str, str, int, str] | None:
@@ -134,12 +142,12 @@ def _indexed(upload: Upload, listing: _Listing, path: str, kind: Kind) -> Folder
     used, folder = set(there.values()), posixpath.dirname(path)
     others = [other for key in sorted(keys) for other in listing.series.pop(key, ())]
     unnamed = {
-        posixpath.relpath(other, folder or "."): names[other]
+        posixpath.relpath(f"/{other}", f"/{folder}"): names[other]  # of relative ones it asks where it runs
         for other in others
         if names[other] not in used and _is_weights(other, upload.parts[names[other]], kind)
     }
     missing = tuple(file for file in files if file not in there)
-    return Folder({**there, **unnamed}, missing, tuple(unnamed), names[path], _documents(names, path))
+    return Folder({**there, **unnamed}, missing, tuple(unnamed), names[path], _documents(listing, path))
 
 
 def _files(index: Source, limits: Limits) -> list[str]:
@@ -157,7 +165,7 @@ def _series(upload: Upload, listing: _Listing, path: str, kind: Kind) -> Folder:
         for one in paths
         if one == path or _is_weights(one, upload.parts[listing.names[one]], kind)
     }
-    return Folder(held, (), (), None, _documents(listing.names, path))
+    return Folder(held, (), (), None, _documents(listing, path))
 
 
 def _is_weights(path: str, source: Source, kind: Kind) -> bool:
@@ -165,9 +173,13 @@ def _is_weights(path: str, source: Source, kind: Kind) -> bool:
     return base.lower().endswith(kind.ending) and bool(kind.names.fullmatch(base)) and kind.holds(source)
 
 
-def _documents(names: Mapping[str, str], path: str) -> Mapping[str, str]:
+def _documents(listing: _Listing, path: str) -> Mapping[str, str]:
+    names = listing.names
     adapter = _ADAPTER_WEIGHTS.fullmatch(posixpath.basename(path))
-    return _beside(names, path, (ADAPTER,) if adapter else (CONFIG, GENERATION, QUANTIZE))
+    own = (ADAPTER,) if adapter else (CONFIG, GENERATION, QUANTIZE)
+    more = posixpath.join(posixpath.dirname(path), MORE_TEMPLATES)
+    templates = {f"{MORE_TEMPLATES}/{posixpath.basename(one)}": names[one] for one in listing.templates.get(more, ())}
+    return {**_beside(names, path, (*own, TOKENIZER, TEMPLATE, TEMPLATES, *PROCESSORS)), **templates}
 
 
 def _beside(names: Mapping[str, str], path: str, wanted: tuple[str, ...]) -> Mapping[str, str]:

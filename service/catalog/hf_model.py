@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from service.catalog import hf_adapter, hf_checks, hf_documents, shards
+from service.catalog import hf_adapter, hf_checks, hf_dangers, hf_documents, shards
 from service.catalog.hf_folder import ADAPTER, CONFIG, QUANTIZE, Folder
 from service.catalog.integrity import listed
 from service.catalog.named import Named, Stored, describe
@@ -68,7 +68,7 @@ def read_documents(upload: Upload, folder: Folder) -> Documents:
             found[base], more = hf_documents.read_companion(upload.parts[name], upload.limits, name)
             findings.extend(more)
     config = found.get(CONFIG)
-    dangers = hf_documents.dangers_of(config, folder.documents[CONFIG]) if config is not None else []
+    dangers = hf_dangers.read(upload, folder, {base: document for base, document in found.items() if document})
     return Documents(config, found.get(ADAPTER), found.get(QUANTIZE), findings, dangers)
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from service.catalog.code_names import runs_code
 from service.catalog.keras_classes import KIND_OF_CLASS, is_keras_module
+from service.catalog.tf_ops import touches
 from service.language import Message, msg
 from service.plain import text
 from service.tree import Danger, Frozen, Severity
@@ -117,13 +119,15 @@ def _words(listed: str) -> frozenset[str]:
 _GADGETS = _words(
     "get_file extract_archive enable_unsafe_deserialization set_global_attribute load_model load_weights "
     "save_model save_weights deserialize_keras_object from_json model_from_json custom_object_scope load_img "
-    "save_img plot_model import_module load_data func_load register_keras_serializable set_backend"
+    "save_img plot_model import_module load_data func_load register_keras_serializable set_backend load_weights_only "
+    "save_weights_only urlretrieve urlopen unpack_archive rmtree copytree copyfile"
 )
-_CODE_MODULES = _words(
-    "os posix nt subprocess builtins sys shutil importlib pickle marshal ctypes socket runpy code pty types "
-    "urllib requests tempfile pathlib io webbrowser operator functools multiprocessing threading asyncio pip "
-    "pkgutil timeit pdb cProfile ast"
+_BUILTIN_CALLS = _words(
+    "eval exec compile open __import__ getattr setattr delattr globals locals vars input breakpoint memoryview type "
+    "object classmethod staticmethod property super help exit quit"
 )
+"""Built-in functions that reach beyond numbers. Of others (abs, max), and of the user's own, Keras itself writes that
+they are in `builtins`."""
 _DATA_CLASSES = _words(
     "__keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__ __tuple__ __typespec__ __set__"
 )
@@ -131,6 +135,7 @@ _FILE_FUNCTIONS = re.compile(
     r"(^|\.)(read_file|write_file|py_function|py_func|numpy_function|load_op_library|load_library|matching_files|"
     r"ReadFile|WriteFile|PyFunc|PyFuncStateless|EagerPyFunc|SaveV2|RestoreV2|MatchingFiles)$"
 )
+_OPERATIONS = re.compile(r'\bop"?\s*:\s*"(\w+)"')
 _ADDRESS = re.compile(
     r"^(https?|ftp|file|gs|s3|hdfs|hf|kaggle)://|^/[^/\s]+/|^\.\./|/\.\./|^[A-Za-z]:\\", re.IGNORECASE
 )
@@ -140,13 +145,27 @@ _UNREAD_KEYS = frozenset({"name", "class_name", "registered_name", "module"})
 Place = tuple[Any, Any]
 """(place of the parent, key): a JSON location that costs nothing until it is printed."""
 
+_PICKLED = re.compile(r"\s*(?:gA[I-X]|UEsDB|H4sI)|\(*[ci][A-Za-z_][\w.]*\n|\x80[\x02-\x05]")
+"""How texts begin that hold a pickle or an archive with one, as they are or in base64."""
+_SHORTEST_PICKLE = 12
+MOST_HELD = 200
+
+
+class Held(NamedTuple):
+    """A text that may hold a pickle: of which layer, where in the document, and the text."""
+
+    path: str
+    pointer: str
+    value: str
+
 
 class Scan:
-    """Walks one JSON document without recursion; `dangers` is the result."""
+    """Walks one JSON document without recursion; `dangers` is the result, `held` what is to be looked into."""
 
     def __init__(self, member: str | None) -> None:
         self._member = member
         self.dangers: list[Danger] = []
+        self.held: list[Held] = []
 
     def run(self, document: Any) -> None:
         """Look at every object and text below `document`."""
@@ -168,6 +187,8 @@ class Scan:
 
     def _object(self, value: dict[str, Any], place: Place | None, path: str) -> None:
         class_name = value.get("class_name")
+        if class_name == "__typespec__":  # Keras calls the class that this one names
+            self._names(value, str(value.get("spec_name")), place, path)
         if not isinstance(class_name, str) or class_name in _DATA_CLASSES:
             return
         config = value.get("config")
@@ -178,20 +199,23 @@ class Scan:
         elif class_name in _FOREIGN_LAYERS:
             detail = config.get("filepath", class_name) if isinstance(config, dict) else class_name
             self._found(_FOREIGN_LAYERS[class_name], place, path, str(detail))
+            self._hold(config, (place, "config"), path)
         self._names(value, class_name, place, path)
         name = config.get("name") if isinstance(config, dict) else None
         if isinstance(name, str) and _leaves_folder(name):
             self._found(_NAME_PATH, place, path, name)
 
     def _lambda(self, class_name: str, config: dict[str, Any], place: Place | None, path: str) -> None:
-        """A Lambda layer's function (or, in Keras 1, a Merge layer's mode): bytecode in a list, or a name.
+        """A Lambda layer's functions (or, in Keras 1, a Merge layer's): bytecode in a list, or a name.
 
         A function that is an object of its own is met again on the walk, in its own place.
         """
-        function = config.get("function") if class_name == "Lambda" else config.get("mode")
-        if isinstance(function, list):
-            self._found(_BYTECODE, place, path, "function")
-        elif class_name == "Lambda" and not isinstance(function, dict):
+        main = "function" if class_name == "Lambda" else "mode"
+        for key, value in config.items():
+            if isinstance(value, list) and (key == main or config.get(f"{key}_type") == "lambda"):
+                self._found(_BYTECODE, place, path, key)
+        function = config.get(main)
+        if class_name == "Lambda" and not isinstance(function, dict | list):
             name = str(function)
             self._found(_GADGET if _last(name) in _GADGETS else _NAMED_FUNCTION, place, path, name)
         elif isinstance(function, dict) and function.get("class_name") == "function":
@@ -204,19 +228,33 @@ class Scan:
         named = config if is_function and isinstance(config, str) else class_name
         if _last(named) in _GADGETS:
             self._found(_GADGET, place, path, f"{module}.{named}")
-        plain = is_function and module == "builtins"
+        plain = is_function and module == "builtins" and named not in _BUILTIN_CALLS
         if isinstance(module, str) and not is_keras_module(module) and not plain:
-            known = _CODE_MODULE if module.split(".")[0] in _CODE_MODULES else _OTHER_MODULE
-            self._found(known, place, path, f"{module}.{named}")
+            self._found(_foreign(module, named), place, path, f"{module}.{named}")
         elif module is None and isinstance(registered, str) and class_name not in KIND_OF_CLASS:
             self._found(_OWN_CLASS, place, path, registered)
         if isinstance(registered, str) and not is_function and _last(registered) != _last(class_name):
             self._found(_TWO_NAMES, place, path, f"{class_name} registered as {registered}")
 
+    def _hold(self, config: Any, place: Place, path: str) -> None:
+        """Keep the texts of a layer that unpickles one of them; one may lie in an object, as Keras wrote bytes."""
+        open_values: list[tuple[Any, Place]] = [(config, place)] if isinstance(config, dict) else []
+        while open_values and len(self.held) < MOST_HELD:
+            value, here = open_values.pop()
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(item, str):
+                    met_again = key not in _UNREAD_KEYS and _PICKLED.match(item)
+                    if len(item) >= _SHORTEST_PICKLE and not met_again:
+                        self.held.append(Held(path, text(_pointer((here, key)), 400), item))
+                elif isinstance(item, dict | list):
+                    open_values.append((item, (here, key)))
+
     def _text(self, key: Any, item: str, place: Place, path: str) -> None:
+        if len(item) >= _SHORTEST_PICKLE and len(self.held) < MOST_HELD and _PICKLED.match(item):
+            self.held.append(Held(path, text(_pointer(place), 400), item))
         if key in ("vocabulary", "idf_weights"):
             self._found(_VOCABULARY, place, path, item)
-        elif key in ("function", "op", "node_def") and _FILE_FUNCTIONS.search(item):
+        elif key in ("function", "op", "node_def") and (_FILE_FUNCTIONS.search(item) or _runs_operation(key, item)):
             self._found(_FILE_OPERATION, place, path, item)
         elif _UNLOCKING.search(item):
             self._found(_SAFE_MODE, place, path, item)
@@ -235,6 +273,19 @@ class Scan:
                 reference=known.reference,
             )
         )
+
+
+def _runs_operation(key: Any, item: str) -> bool:
+    """Whether an operation of TensorFlow, or a node in text or JSON, does more than compute."""
+    ops = _OPERATIONS.findall(item) if key == "node_def" else [item]
+    return any(map(touches, ops))
+
+
+def _foreign(module: str, named: str) -> _Known:
+    """How bad it is that a module outside Keras is named."""
+    if runs_code(module, named):
+        return _CODE_MODULE
+    return _FILE_OPERATION if _FILE_FUNCTIONS.search(named) else _OTHER_MODULE
 
 
 def _layer_path(value: dict[str, Any], place: Place | None, path: str) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from service.catalog.numpy_objects import Bytes, Found, arrays_in
-from service.catalog.torch_dangers import dangers_of, trailing
+from service.catalog.torch_dangers import believed, dangers_of, trailing
 from service.config import Limits
 from service.errors import InputError
 from service.formats import HEAD_BYTES, looks_like
 from service.language import Message, msg
-from service.parsers.pickle_joblib import run_joblib
+from service.parsers.pickle_joblib import names_joblib, run_joblib
+from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Blob, Trace
 from service.plain import text
 from service.source import BytesSource, Source, WindowSource, head
@@ -20,16 +21,6 @@ from service.tree import Danger, Location, State
 NESTED_DEPTH = 3
 _MODELS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"GGUF")
 """What byte strings begin with that are models of other formats."""
-_HARMLESS = frozenset(
-    {
-        "joblib.numpy_pickle.NumpyArrayWrapper", "sklearn.externals.joblib.numpy_pickle.NumpyArrayWrapper",
-        "numpy.random.bit_generator.__pyx_unpickle_SeedSequence", "numpy.random.bit_generator.SeedSequence",
-        "sklearn.tree._tree.Tree", "sklearn.neighbors._kd_tree.newObj", "sklearn.neighbors._ball_tree.newObj",
-        "numpy.random.__RandomState_ctor", "numpy.random._pickle.__randomstate_ctor",
-        "numpy.ma.core._mareconstruct", "_io.BytesIO", "io.BytesIO",
-    }
-)  # fmt: skip
-"""Classes and functions of NumPy, joblib and scikit-learn that only rebuild data."""
 _OLD_WRAPPERS = ("NDArrayWrapper", "ZNDArrayWrapper")
 
 
@@ -85,10 +76,12 @@ def open_pickle(source: Source, start: int, limits: Limits, *, member: str | Non
     """
     trace = run_joblib(source, start, limits)
     made = Pickled(broken=trace.broken)
-    made.dangers = harmful(dangers_of(trace, source, limits, member))
+    made.dangers = dangers_of(trace, source, limits, member)
+    if names_joblib(trace):
+        made.dangers.extend(one for one in _as_opcodes(source, start, limits, member) if one not in made.dangers)
     if trace.broken is not None:
         return made
-    made.dangers.extend(harmful(trailing(source, trace.end, limits, member)))
+    made.dangers.extend(trailing(source, trace.end, limits, member))
 
     def place(offset: int, length: int) -> Location | None:
         return Location(member=member, offset=offset, length=length) if located else None
@@ -99,9 +92,9 @@ def open_pickle(source: Source, start: int, limits: Limits, *, member: str | Non
     return made
 
 
-def harmful(dangers: list[Danger]) -> list[Danger]:
-    """Without what NumPy, joblib and scikit-learn write into every file."""
-    return [danger for danger in dangers if danger.detail not in _HARMLESS]
+def _as_opcodes(source: Source, start: int, limits: Limits, member: str | None) -> list[Danger]:
+    """What an unpickler that does not know joblib would do with its pickle: it takes an array's bytes for opcodes."""
+    return [one for one in believed(run(source, start, limits), member) if one.detail]
 
 
 def _note_old(made: Pickled, trace: Trace) -> None:

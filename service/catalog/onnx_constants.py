@@ -171,9 +171,7 @@ class Store:
         if offset + length > self.reading.source.size:
             return None
         data = self.reading.source.read_at(offset, length)
-        return tuple(
-            int.from_bytes(data[at : at + width], "little", signed=negative) for at in range(0, length, width)
-        )
+        return tuple(int.from_bytes(data[at : at + width], "little", signed=negative) for at in range(0, length, width))
 
     def _floats(self, offset: int, length: int) -> tuple[float, ...] | None:
         if length > 4 * MAX_FLOATS or offset + length > self.reading.source.size:
@@ -205,7 +203,7 @@ class Store:
 
     def _outside(self, made: Const, tensor: Tensor, needed: int | None) -> None:
         """Values in another file, whose entries are checked against what is there."""
-        found: Outside = self.files.find(tensor.external, needed)
+        found: Outside = self.files.find(tensor.external, needed, made.name)
         made.bytes = found.length if found.length is not None else needed
         if found.length is not None and needed is not None and found.length != needed:
             self.findings.append(wrong_size(made.name or "", found.length, needed))

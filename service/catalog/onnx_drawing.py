@@ -27,7 +27,7 @@ class Drawing:
         first: Path of the first call of each function.
         formals: What the inputs of functions turned out to be: role and axis order.
         constants: Every tensor that the file stores, so that those nobody uses are told too.
-        foreign: Operators of domains that are not ONNX' own, and how often they occur.
+        foreign: Operators of domains that are not ONNX' own: where each stands first, and how often it occurs.
         passed: Nodes that only hold or pass on constants.
     """
 
@@ -41,7 +41,7 @@ class Drawing:
     first: dict[Key, str] = field(default_factory=dict)
     formals: dict[tuple[object, str], tuple[str, str | None]] = field(default_factory=dict)
     constants: list[Const] = field(default_factory=list)
-    foreign: dict[tuple[str, str], int] = field(default_factory=dict)
+    foreign: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     passed: int = 0
 
     def add(self, layer: Layer) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from service.language import msg
 from service.plain import text
 from service.tree import Danger, Finding
 
-_OUTSIDE = re.compile(r"(?:^|/)\.\.(?:/|$)|^/|^[A-Za-z]:")
+_OUTSIDE = re.compile(r"(?:^|/)\.\.(?:/|$)|^/|^[A-Za-z][A-Za-z0-9+.-]*:")
 _MAX_DIGITS = 19
 _ADVISORY = "CVE-2024-27318"
 
@@ -47,14 +47,18 @@ class Files:
     dangers: dict[str, Danger] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def find(self, entries: Iterable[tuple[str, str]], needed: int | None) -> Outside:
-        """Where the values of a tensor of `needed` bytes lie; names that reach outside are never looked up."""
+    def find(self, entries: Sequence[tuple[str, str]], needed: int | None, tensor: str | None = None) -> Outside:
+        """Where the values of a tensor of `needed` bytes lie; names that reach outside are never looked up.
+
+        `tensor` is its name: a danger says where it was first met.
+        """
         held = dict(entries)
         location = held.get("location", "")
         offset, length = _number(held.get("offset")) or 0, _number(held.get("length"))
         part = f"{self.folder}{normal(location)}"
-        if reaches_outside(location):
-            self.dangers.setdefault(location, _danger(location))
+        outside = [value for key, value in entries if key == "location" and reaches_outside(value)]
+        for one in outside:  # of several, some readers take the first and others the last
+            self.dangers.setdefault(one, _danger(one, tensor))
             part = ""
         if part not in self.sizes:
             shown = text(location, 200)
@@ -92,10 +96,11 @@ def _number(value: str | None) -> int | None:
     return int(value)
 
 
-def _danger(location: str) -> Danger:
+def _danger(location: str, tensor: str | None) -> Danger:
     return Danger(
         code="onnx_external_path",
         severity="high",
+        path=text(tensor, 500) if tensor else None,
         what=msg("The values of tensors are said to lie in a file outside the model's folder."),
         detail=text(location, 200),
         reference=_ADVISORY,

@@ -129,7 +129,8 @@ def _visit(drawing: Drawing, scope: Scope, node: Node, depth: int) -> list[Frame
         return _call(drawing, step)
     path = drawing.paths.place(scope.prefix, node.name, node.op)
     if node.domain not in KNOWN_DOMAINS:
-        drawing.foreign[node.domain, node.op] = drawing.foreign.get((node.domain, node.op), 0) + 1
+        first, count = drawing.foreign.get((node.domain, node.op), (path, 0))
+        drawing.foreign[node.domain, node.op] = first, count + 1
     if node.op in SCALED:
         _look(drawing, ins)
     plan = drawing.plans.of(step)

@@ -211,7 +211,7 @@ def _same_layer(kernel: str, bias: str) -> bool:
 
 def _outputs(layer: Layer, kernel: Weight) -> int | None:
     shape, layout = kernel.shape, kernel.layout
-    if shape is None or layout is None:
+    if shape is None or layout is None or len(shape) < 2:
         return None
     if layout == "in-out":
         return shape[1]

@@ -8,11 +8,13 @@ Source: python/paddle/framework/io.py, python/paddle/optimizer/optimizer.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.catalog.counting import check_weights
+import msgspec
+
+from service.catalog.counting import UniquePaths, check_weights
 from service.catalog.paddle_names import Array, layers_of
 from service.catalog.torch_tensors import Tensor, is_tensor, tensor_of
 from service.catalog.torch_values import describe, key_text, mapping_of
@@ -45,6 +47,19 @@ class Saved:
     tags: dict[str, Any] = field(default_factory=dict)
     notes: list[Message] = field(default_factory=list)
     begins: Mapping[int, int] = field(default_factory=dict)
+    paths: UniquePaths = field(default_factory=UniquePaths)
+    places: dict[str, int] = field(default_factory=dict)
+
+    def add(self, layers: Iterable[Layer]) -> None:
+        """Layers of one more dictionary. What holds both is there once; another of the same name has a number."""
+        for layer in layers:
+            at = self.places.get(layer.path)
+            if at is None or (layer.weights and self.layers[at].weights):
+                path = self.paths.of(layer.path)
+                self.places[path] = len(self.layers)
+                self.layers.append(msgspec.structs.replace(layer, path=path))
+            elif layer.weights:
+                self.layers[at] = layer
 
 
 UNKNOWN_TRAINING = msg(
@@ -68,7 +83,7 @@ def describe_saved(value: Any, limits: Limits, begins: Mapping[int, int]) -> Sav
     if single is not None:
         name, tensor = single
         array = _array(name or "tensor", tensor, None, {}, "", _location(value, tensor, begins))
-        found.layers.extend(layers_of([array], limits))
+        found.add(layers_of([array], limits))
         found.notes.append(msg("The file holds a single tensor: there are no layers to list."))
         return found
     mapping = mapping_of(value)
@@ -90,7 +105,7 @@ def _take(found: Saved, mapping: dict[Any, Any], prefix: str, limits: Limits, de
         found.states.append(_optimizer(mapping, arrays, prefix))
         return
     if arrays:
-        found.layers.extend(_model(mapping, arrays, prefix, limits, found.begins))
+        found.add(_model(mapping, arrays, prefix, limits, found.begins))
     for key, value in mapping.items():
         inner = mapping_of(value)
         name = ".".join(filter(None, (prefix, key_text(key))))

@@ -6,6 +6,7 @@ Source: tensorflow/core/ops and the list of stateful operations in TensorFlow's 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -49,8 +50,12 @@ READS: dict[str, Reads] = {
     "ResourceGather": Reads("embedding", {0: "embedding"}, "index-feature"),
     **dict.fromkeys(
         (
-            "SparseSegmentMean", "SparseSegmentSum", "SparseSegmentSqrtN", "SparseSegmentMeanWithNumSegments",
-            "SparseSegmentSumWithNumSegments", "SparseSegmentSqrtNWithNumSegments",
+            "SparseSegmentMean",
+            "SparseSegmentSum",
+            "SparseSegmentSqrtN",
+            "SparseSegmentMeanWithNumSegments",
+            "SparseSegmentSumWithNumSegments",
+            "SparseSegmentSqrtNWithNumSegments",
         ),
         Reads("embedding", {0: "embedding"}, "index-feature"),
     ),
@@ -108,44 +113,73 @@ KINDS: dict[str, str] = {
 }
 
 _FILES = (
-    "ReadFile WriteFile MatchingFiles WholeFileReader WholeFileReaderV2 "
-    "TextLineReader TextLineReaderV2 TFRecordReader TFRecordReaderV2 FixedLengthRecordReader FixedLengthRecordReaderV2 "
-    "LMDBReader TextLineDataset TFRecordDataset TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2 "
-    "LMDBDataset SqlDataset SaveDataset SaveDatasetV2 LoadDataset SnapshotDataset SnapshotDatasetV2 CacheDataset "
-    "CacheDatasetV2 DebugIdentity DebugIdentityV2 DebugIdentityV3 CreateSummaryFileWriter "
-    "CreateSummaryDbWriter ImmutableConst LoadAndRemapMatrix GenerateVocabRemapping"
+    "ReadFile WriteFile MatchingFiles WholeFileReader TextLineReader TFRecordReader FixedLengthRecordReader LMDBReader "
+    "TextLineDataset TFRecordDataset FixedLengthRecordDataset LMDBDataset CSVDataset MatchingFilesDataset SqlDataset "
+    "SaveDataset LoadDataset SnapshotDataset CacheDataset DatasetToTFRecord ListSnapshotChunksDataset "
+    "SnapshotChunkDataset SnapshotDatasetReader SnapshotNestedDatasetReader DistributedSave FileSystemSetConfiguration "
+    "DebugIdentity DebugNanCount CreateSummaryFileWriter CreateSummaryDbWriter ImmutableConst LoadAndRemapMatrix "
+    "GenerateVocabRemapping"
 )
-_CODE = "PyFunc PyFuncStateless EagerPyFunc TPUPartitionedCall XlaHostCompute RemoteCall LoadLibrary"
+_CODE = (
+    "PyFunc PyFuncStateless EagerPyFunc TPUPartitionedCall XlaHostCompute RemoteCall LoadLibrary MlirPassthroughOp "
+    "RemoteFusedGraphExecute"
+)
 _NETWORK = (
-    "RpcCall RpcServerStart RpcClient DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4"
+    "RpcCall RpcServerStart RpcClient DataServiceDataset RegisterDataset BigQueryReader BigtableClient BigtableTable "
+    "GcsConfigureCredentials GcsConfigureBlockCache KafkaDataset IgniteDataset"
 )
+_SAVING = " SaveV2 Save SaveSlices MergeV2Checkpoints RestoreV2 Restore RestoreSlice ShardedFilename"
+"""Dangers only outside a saver: see `tf_savers`."""
+
+_ADDRESSED = " PrintV2 DecodeProtoV2 EncodeProto"
+"""Dangers only where a setting of theirs is a file: see `_NO_FILE`."""
+_BUILT_IN = re.compile(r"(?:local|bytes):|\Z")
+_NO_FILE = {"PrintV2": re.compile(r"(?!file:)"), "DecodeProtoV2": _BUILT_IN, "EncodeProto": _BUILT_IN}
+"""How settings of theirs begin that are no file."""
+_OTHER_FORM = re.compile(r"^Experimental|(?<=[a-z])V\d+\Z")
+"""What other versions of an operation are called besides."""
 
 _REFERENCE = "https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md"
 _KINDS_OF_DANGER: tuple[tuple[str, str, Severity, Message], ...] = (
-    ("tf_file_operation", _FILES, "high", msg("This operation reads or writes files when the model runs.")),
+    (
+        "tf_file_operation", _FILES + _SAVING + _ADDRESSED, "high",
+        msg("This operation reads or writes files when the model runs."),
+    ),
     ("tf_code_operation", _CODE, "critical", msg("This operation runs code from outside the graph.")),
     ("tf_network_operation", _NETWORK, "high", msg("This operation talks to other machines when the model runs.")),
 )
 _DANGEROUS = {op: (code, severity, what) for code, ops, severity, what in _KINDS_OF_DANGER for op in ops.split()}
-_MAX_DANGERS = 200
+MAX_DANGERS = 200
+
+
+def touches(op: str, address: str = "") -> bool:
+    """Whether an operation does more than compute, wherever it stands; `address` is where it does, if it says so."""
+    if op in _NO_FILE:
+        return _NO_FILE[op].match(address) is None
+    return _listed(op) in _DANGEROUS
+
+
+def _listed(op: str) -> str:
+    """How an operation is listed: versions and experiments of one do what it does."""
+    return op if op in _DANGEROUS else _OTHER_FORM.sub("", _OTHER_FORM.sub("", op))
 
 
 def dangers(operations: Iterable[tuple[str, str]], member: str | None) -> tuple[Danger, ...]:
     """Each dangerous operation once, from pairs of where it stands (a node or function) and operation."""
     found: dict[str, tuple[str, int]] = {}
     for place, op in operations:
-        if op in _DANGEROUS:
+        if _listed(op) in _DANGEROUS:
             first, count = found.get(op, (place, 0))
             found[op] = (first, count + 1)
     return tuple(
         Danger(
-            code=_DANGEROUS[op][0],
-            severity=_DANGEROUS[op][1],
-            what=_DANGEROUS[op][2],
+            code=_DANGEROUS[_listed(op)][0],
+            severity=_DANGEROUS[_listed(op)][1],
+            what=_DANGEROUS[_listed(op)][2],
             path=text(place, 500) or None,
             member=member,
             detail=f"{op} × {count}",
             reference=_REFERENCE,
         )
-        for op, (place, count) in list(found.items())[:_MAX_DANGERS]
+        for op, (place, count) in list(found.items())[:MAX_DANGERS]
     )

@@ -5,19 +5,20 @@ Knows Keras 2 and 3, plain modules and TF 1 by what they leave in the file; must
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import islice
 from typing import Any
 
 from service.catalog.keras_objects import natural
-from service.catalog.keras_security import Scan
+from service.catalog.keras_pickles import dangers_of_config
 from service.catalog.tf_bundle import Data, tensor_keys
 from service.catalog.tf_constants import variables, wholes
+from service.catalog.tf_dangers import dangers_of_graph
 from service.catalog.tf_frozen import describe_frozen
 from service.catalog.tf_keras import KerasParts, Metadata, is_keras, plain, read_keras
 from service.catalog.tf_objects import Owned, children_of, owned, reached_from
-from service.catalog.tf_ops import dangers
+from service.catalog.tf_ops import MAX_DANGERS
 from service.catalog.tf_states import set_apart
 from service.catalog.tf_training import describe, with_optimizer
 from service.catalog.tf_uses import roles_of
@@ -28,7 +29,7 @@ from service.language import Message, msg
 from service.parsers.json_text import parse_object
 from service.parsers.protobuf import Blocks, Field, bytes_of, message
 from service.parsers.tensorflow_graph import MetaGraph, variable_names
-from service.parsers.tensorflow_nodes import Listed, Node, operations, read_graph
+from service.parsers.tensorflow_nodes import Listed, Node, read_graph
 from service.parsers.tensorflow_objects import Object, read_saved
 from service.plain import json_value, text
 from service.tree import Danger, Finding, Layer, State
@@ -95,7 +96,7 @@ def describe_saved(source: Blocks, graphs: Sequence[MetaGraph], files: SavedFile
         found,
         security=(
             *found.security,
-            *_dangers(source, [listed, *(_listed(source, one) for one in graphs[1:])], files.main),
+            *_dangers(source, [(graph, listed), *((one, _listed(source, one)) for one in graphs[1:])], files.main),
         ),
         findings=(*found.findings, *(files.data.findings() if files.data is not None else ())),
         notes=(*notes, *((_SEVERAL,) if len(graphs) > 1 else ())),
@@ -112,9 +113,9 @@ def _listed(source: Blocks, graph: MetaGraph) -> Listed:
     return read_graph(source, message(source, graph.graph)) if graph.graph is not None else Listed([], ())
 
 
-def _dangers(source: Blocks, graphs: Sequence[Listed], member: str | None) -> tuple[Danger, ...]:
-    """Dangerous operations in the graphs and their functions."""
-    return dangers(chain.from_iterable(operations(source, graph) for graph in graphs), member)
+def _dangers(source: Blocks, graphs: Sequence[tuple[MetaGraph, Listed]], member: str | None) -> Iterator[Danger]:
+    """Those of all graphs: a file may hold as many as it has bytes."""
+    return islice((one for said, graph in graphs for one in dangers_of_graph(source, graph, said, member)), MAX_DANGERS)
 
 
 def _of_objects(source: Blocks, objects: Sequence[Object], files: SavedFiles, limits: Limits) -> Described:
@@ -123,24 +124,23 @@ def _of_objects(source: Blocks, objects: Sequence[Object], files: SavedFiles, li
     if is_keras(objects):
         read = read_keras(objects, _metadata(source, objects, files, limits), found.variables, limits)
         if read is not None:
-            return _keras_2(read, found, files.main)
+            return _keras_2(read, found, files.main, limits)
     return _plain(objects, found, limits)
 
 
-def _keras_2(read: KerasParts, found: Owned, member: str | None) -> Described:
+def _keras_2(read: KerasParts, found: Owned, member: str | None, limits: Limits) -> Described:
     others = [one for one in (*found.variables.values(), *found.rest) if text(one.key) not in read.claimed]
     apart = set_apart(others, found.slots)
     states = list(apart.states)
     if apart.model:
         states.append(_beside("unclaimed", apart.model))
     settings = read.compiled.get("optimizer_config")
-    scan = Scan(member or "saved_model.pb")
-    scan.run({"class_name": read.spec.class_name, "config": read.spec.config})
+    document = {"class_name": read.spec.class_name, "config": read.spec.config, "training_config": read.compiled}
     return Described(
         framework="keras",
         layers=read.layers,
         states=with_optimizer(states, json_value(settings) if isinstance(settings, dict) else {}),
-        security=tuple(scan.dangers),
+        security=dangers_of_config(document, member or "saved_model.pb", limits),
         findings=tuple(found.findings),
         notes=read.notes,
         name=text(read.spec.name, 500),

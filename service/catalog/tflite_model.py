@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from service.catalog.tf_ops import dangers, touches
+from service.catalog.tf_savers import OPERATIONS as SAVERS
 from service.catalog.tflite_layers import Layers, folded_note
 from service.catalog.tflite_metadata import packed_files, tags_of
 from service.catalog.tflite_weights import Weights, shape_of
@@ -118,6 +120,10 @@ def _is_fixed(contents: Contents) -> bool:
 def _dangers(contents: Contents, custom: dict[str, str]) -> Iterator[Danger]:
     for name, path in list(custom.items())[:_MAX_DANGERS]:
         flex = name.startswith(_FLEX)
+        operation = name.removeprefix(_FLEX)
+        if flex and touches(operation) and operation not in SAVERS:
+            yield from dangers([(path, operation)], None)
+            continue
         yield Danger(
             code="tflite_flex_operator" if flex else "tflite_custom_operator",
             severity="low",

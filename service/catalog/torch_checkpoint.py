@@ -188,6 +188,11 @@ def _holds_more(value: Any, search: _Search) -> bool:
     while pending and search.left > 0:
         item = pending.pop()
         search.left -= 1
+        if type(item) in (list, tuple):  # by the million in a hostile file, and never anything in themselves
+            if item and id(item) not in visited and id(item) not in search.barren:
+                visited.add(id(item))
+                pending.extend(item)
+            continue
         if is_tensor(item) or is_module(item):
             return True
         held = isinstance(item, (dict, list, tuple, set, frozenset, Instance))

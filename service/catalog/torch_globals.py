@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from service.catalog.pickle_names import DEFERRED, INERT, is_method_of_data, is_plain, is_standard, listed
+from service.catalog.pickle_names import words as _words
 from service.catalog.torch_layers import is_torch_class
 from service.language import Message, msg
 from service.parsers.pickle_types import Use
@@ -64,14 +66,19 @@ _REBUILD = {
     "torch.ao.quantization.observer": "_PartialWrapper",
     "torch.ao.quantization.stubs": "QuantStub DeQuantStub QuantWrapper",
     "torch.torch_version": "TorchVersion",
+    "torch.distributed.checkpoint.metadata": "Metadata TensorStorageMetadata BytesStorageMetadata ChunkStorageMetadata "
+                                             "TensorProperties MetadataIndex StorageMeta _MEM_FORMAT_ENCODING",
+    "torch.distributed.checkpoint.filesystem": "_StorageInfo",
+    "torch.fx._symbolic_trace": "Tracer",
 }  # fmt: skip
 
 _RUNS = {
     "builtins": "eval exec compile open __import__ execfile apply map filter input breakpoint getattr delattr "
-                "setattr globals locals vars type classmethod staticmethod super print help exit quit memoryview",
+                "setattr globals locals vars type classmethod staticmethod super help exit quit memoryview",
     "operator": "attrgetter methodcaller itemgetter call",
     "_operator": "attrgetter methodcaller itemgetter call",
     "functools": "partial partialmethod reduce _unpickle_reducer",
+    "_functools": "partial reduce",
     "types": "FunctionType CodeType LambdaType MethodType ModuleType",
     "io": "open open_code FileIO",
     "_io": "open open_code FileIO",
@@ -79,12 +86,13 @@ _RUNS = {
     "torch": "load save hub compile from_file import_ir_module",
     "torch.serialization": "load _legacy_load save",
     "torch._utils": "_import_dotted_name",
+    "torch.fx": "GraphModule",
     "torch.jit": "load script trace",
     "torch.jit._serialization": "load",
     "torch.jit.unsupported_tensor_ops": "*",
     "torch.jit.annotations": "*",
     "torch.nn.modules.module": "_import_dotted_name",
-    "torch.fx.graph_module": "reduce_graph_module reduce_package_graph_module reduce_deploy_graph_module "
+    "torch.fx.graph_module": "GraphModule reduce_graph_module reduce_package_graph_module reduce_deploy_graph_module "
                              "_forward_from_src _exec_with_source",
     "tempfile": "*",
     "glob": "*",
@@ -103,10 +111,6 @@ _RUNS = {
     "ast": "*",
 }  # fmt: skip
 """Names in otherwise ordinary modules that execute code or open files when called."""
-
-
-def _words(names: str) -> frozenset[str]:
-    return frozenset(names.split())
 
 
 _RUNNING_PACKAGES = _words(
@@ -156,6 +160,7 @@ _NOTABLE: dict[tuple[str, str], tuple[Severity, str, Message]] = {
 """Names that only rebuild data, but in a way worth knowing of."""
 
 _CLASS_NAME = re.compile(r"_?[A-Z]\w*\Z", re.ASCII)
+_FUNCTION_NAME = re.compile(r"_?[A-Za-z]\w*\Z", re.ASCII)
 _STORAGE_NAME = re.compile(r"(?:Typed|Untyped|[A-Z]\w*)Storage\Z", re.ASCII)
 
 
@@ -167,14 +172,9 @@ _REBUILD_NAMES = _table(_REBUILD)
 _RUNS_NAMES = _table(_RUNS)
 
 
-def _listed(table: dict[str, frozenset[str]], module: str, name: str) -> bool:
-    names = table.get(module)
-    return names is not None and ("*" in names or name in names)
-
-
 def is_harmless(module: str, name: str) -> bool:
     """Whether calling this name with anything only rebuilds data or makes one of PyTorch's own layers."""
-    if _listed(_REBUILD_NAMES, module, name):
+    if listed(_REBUILD_NAMES, module, name) or is_plain(module, name):
         return True
     if module in ("torch", "torch.cuda") and _STORAGE_NAME.match(name):
         return True
@@ -182,6 +182,8 @@ def is_harmless(module: str, name: str) -> bool:
         return True
     if module.startswith("__torch__.") or module == "__torch__":
         return True  # TorchScript: a class defined by the archive's own code, which is listed apart
+    if name == "GraphModule":
+        return False  # FX writes Python of the graph that it is given, and runs it
     return is_torch_class(module, name) or (module.startswith("torch.optim.") and bool(_CLASS_NAME.match(name)))
 
 
@@ -198,10 +200,12 @@ def runs_code(module: str, name: str) -> bool:
     first = name.partition(".")[0]
     if package in _RUNNING_PACKAGES or (f"{module}.").startswith(tuple(f"{prefix}." for prefix in _RUNNING_TORCH)):
         return True
-    if _listed(_RUNS_NAMES, module, name) or _listed(_RUNS_NAMES, module, first):
+    if listed(_RUNS_NAMES, module, name) or listed(_RUNS_NAMES, module, first):
         return True
-    steps = set(name.split(".")[1:])
-    return bool(steps & _REACHING) or bool(set(name.split(".")) & _RUNNING_PACKAGES and "." in name)
+    steps = name.split(".")
+    if len(steps) == 1 or first in _OF_MODULES:
+        return first in _OF_MODULES
+    return not _REACHING.isdisjoint(steps[1:]) or not _THROUGH.isdisjoint(steps) or steps[-1] in _RUNS_NAMES["builtins"]
 
 
 _REACHING = _words(
@@ -211,50 +215,66 @@ _REACHING = _words(
 """Steps of a dotted name that lead from any object to the interpreter's internals."""
 
 
+_OF_MODULES = _words("__builtins__ __loader__ __spec__ __dict__ __getattr__")
+"""What every module has, and leads to all that it can reach."""
+_THROUGH = _RUNNING_PACKAGES | {"builtins"}
+"""Steps of a dotted name that are modules: any module that imports one leads to it."""
+
+
+_SEEN_THROUGH = frozenset({"builtins.getattr", "builtins.type"})
+"""What is named to look something up, which is judged in its place."""
+
+
 def judge(use: Use, member: str | None) -> Danger | None:
     """What to report about one global of a pickle, None if it only rebuilds data."""
-    if use.module is None or use.name is None:
-        return _danger(
-            use,
-            member,
-            "pickle_computed_global",
-            "high",
-            msg("The pickle computes which global it uses while loading."),
-        )
-    if (use.module, use.name) in _NOTABLE:
-        severity, code, what = _NOTABLE[use.module, use.name]
+    module, name = use.module, use.name
+    if module is None or name is None:
+        what = msg("The pickle computes which global it uses while loading.")
+        return _danger(use, member, "pickle_computed_global", "high", what)
+    if (module, name) in _NOTABLE:
+        severity, code, what = _NOTABLE[module, name]
         return _danger(use, member, code, severity, what)
-    if is_harmless(use.module, use.name):
+    if is_harmless(module, name):
         return None
-    path = text(f"{use.module}.{use.name}", 200)
-    if runs_code(use.module, use.name) and not (path == "builtins.getattr" and use.how == "referenced"):
-        if use.how == "called":
-            return _danger(
-                use, member, "pickle_global", "critical", msg("Loading the file would call {path}.", path=path)
-            )
-        return _danger(
-            use,
-            member,
-            "pickle_global",
-            "high",
-            msg("Loading the file would import {path}, which can run code.", path=path),
-        )
-    return _judge_unknown(use, member, path)
+    path = text(f"{module}.{name}", 200)
+    if (module, name) in DEFERRED and use.how in ("created", "built"):
+        what = msg("Loading the file would make {path} of a function, which is judged by itself.", path=path)
+        return _danger(use, member, "pickle_class", "medium", what)
+    if use.how == "referenced" and path in _SEEN_THROUGH:
+        return None
+    if runs_code(module, name):
+        return _judge_running(use, member, path)
+    if use.how != "called" and (listed(INERT, module, name) or is_method_of_data(module, name)):
+        return None
+    return _judge_standard(use, member, path) if is_standard(module) else _judge_unknown(use, member, path)
+
+
+def _judge_running(use: Use, member: str | None, path: str) -> Danger:
+    if use.how == "called":
+        what = msg("Loading the file would call {path}.", path=path)
+        return _danger(use, member, "pickle_global", "critical", what)
+    what = msg("Loading the file would import {path}, which can run code.", path=path)
+    return _danger(use, member, "pickle_global", "high", what)
+
+
+def _judge_standard(use: Use, member: str | None, path: str) -> Danger:
+    """Python's own library has gadgets beyond any list of bad names, and data needs little of it."""
+    if use.how == "called":
+        what = msg("Loading the file would call {path}, which is not known here.", path=path)
+    else:
+        what = msg("Loading the file would import {path} of Python's library, which data does not need.", path=path)
+    return _danger(use, member, "pickle_global", "high", what)
 
 
 def _judge_unknown(use: Use, member: str | None, path: str) -> Danger | None:
-    if use.how == "called":
-        return _danger(
-            use,
-            member,
-            "pickle_global",
-            "high",
-            msg("Loading the file would call {path}, which is not known here.", path=path),
-        )
-    if use.how in ("created", "built"):
+    chosen = use.picks and _CLASS_NAME.match(use.name or "") is not None  # a member of an enumeration is had so
+    if use.how == "called" and not chosen:
+        what = msg("Loading the file would call {path}, which is not known here.", path=path)
+        return _danger(use, member, "pickle_global", "high", what)
+    if use.how != "referenced":
         what = msg("Loading the file would import {path} and make an object of it.", path=path)
         return _danger(use, member, "pickle_class", "medium", what)
-    if use.module in _REFERABLE:
+    if use.module in _REFERABLE and _FUNCTION_NAME.match(use.name or "") and not is_standard(use.name or ""):
         return None
     return _danger(use, member, "pickle_reference", "low", msg("Loading the file would import {path}.", path=path))
 

@@ -117,7 +117,7 @@ def _convolution(weight: Sizes, bias: Sizes | None) -> Guess:
         grouped = weight[1] and weight[0] % weight[1] == 0
         notes = (GROUPED_NOTE,) if grouped else ()
         return Guess(f"conv{rank}", (*notes, BILINEAR_NOTE) if rank == "1d" else notes)
-    if weight[1] and bias[0] % weight[1] == 0 and weight[0] % (bias[0] // weight[1]) == 0:
+    if weight[1] and bias[0] and bias[0] % weight[1] == 0 and weight[0] % (bias[0] // weight[1]) == 0:
         return Guess(f"conv_transpose{rank}")
     return Guess()
 

@@ -27,7 +27,7 @@ def linear(layer: Layer, weight: Weight, torch: bool) -> View:
 def convolution(layer: Layer, weight: Weight, layout: str) -> View:
     """(*spatial, in per group, out) of a `layout` such as OIHW; a multiplier M per channel gives I x M outputs."""
     shape = sizes(weight)
-    if not shape or len(shape) != len(layout):
+    if not shape or len(shape) != len(layout) or not _is_known(layout):
         return whole(layer, weight)
     spatial = tuple(layout.index(axis) for axis in _SPATIAL if axis in layout)
     if "M" in layout:
@@ -35,6 +35,12 @@ def convolution(layer: Layer, weight: Weight, layout: str) -> View:
         return View(layer=layer, weight=weight, shape=final, fold=final)
     axes = (*spatial, layout.index("I"), layout.index("O"))
     return View(layer=layer, weight=weight, shape=tuple(shape[axis] for axis in axes), axes=axes)
+
+
+def _is_known(layout: str) -> bool:
+    """Whether each axis is there once: inputs, with outputs or a multiplier, and those of space."""
+    named = set(layout)
+    return len(named) == len(layout) and named.difference(_SPATIAL) in ({"I", "O"}, {"I", "M"})
 
 
 def reshaped(layer: Layer, weight: Weight, split: int) -> View:

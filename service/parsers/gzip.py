@@ -5,9 +5,9 @@ Read by checkpoints, so that nothing is held in memory; one member only, which i
 
 from __future__ import annotations
 
-from service.errors import MalformedFile, TruncatedFile, UnsupportedFeature
+from service.errors import InconsistentArchive, MalformedFile, TruncatedFile, UnsupportedFeature
 from service.language import msg
-from service.parsers.inflate import InflatedSource
+from service.parsers.inflate import BLOCK, INPUT_BYTES, InflatedSource
 from service.source import Source, WindowSource, head
 
 MAGIC = b"\x1f\x8b"
@@ -15,8 +15,11 @@ _DEFLATE = 8
 _HEADER, _TRAILER = 10, 8
 _EXTRA, _NAME, _COMMENT, _CHECKSUM, _RESERVED = 4, 8, 16, 2, 0xE0
 _MOST_HEADER = 1 << 16
+_OVERHEAD = 64
+"""Bytes that DEFLATE adds to what cannot be packed, beside a thousandth."""
 _RATIO = 1032
 """DEFLATE cannot pack more than this many bytes into one."""
+_SEVERAL = msg("The compressed file holds more than its end states: several files in a row, or something else.")
 
 
 def is_gzip(source: Source) -> bool:
@@ -43,7 +46,31 @@ def open_gzip(source: Source) -> Source:
             msg("The compressed file's end is missing or damaged: it states {size} bytes of content.", size=size),
             offset=source.size - 4,
         )
-    return InflatedSource(WindowSource(source, start, compressed), size)
+    if compressed > size + size // 1000 + _OVERHEAD:
+        raise InconsistentArchive(_SEVERAL, offset=source.size - 4)
+    return _Member(WindowSource(source, start, compressed), size)
+
+
+class _Member(InflatedSource):
+    """The content, which ends where the file does: that is looked at when its last bytes are read."""
+
+    def _next_block(self) -> bytes:
+        data = super()._next_block()
+        if self._state.block * BLOCK >= self.size:
+            self._check_end()
+        return data
+
+    def _check_end(self) -> None:
+        inflater, position = self._state.inflater.copy(), self._state.position
+        while not inflater.eof:
+            chunk = self._compressed.read_at(position, min(INPUT_BYTES, self._compressed.size - position))
+            if not chunk:
+                return
+            if self._inflate(inflater, chunk, 1, position):
+                raise InconsistentArchive(_SEVERAL, offset=position)
+            position += len(chunk) - len(inflater.unconsumed_tail)
+        if inflater.unused_data or position < self._compressed.size:
+            raise InconsistentArchive(_SEVERAL, offset=position)
 
 
 def _data_start(source: Source) -> int:

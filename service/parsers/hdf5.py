@@ -37,7 +37,7 @@ from service.plain import text
 from service.source import Source
 from service.tree import Danger, Severity, Shape, element_count
 
-EXPANSION_FLOOR = 4 << 30
+EXPANSION_FLOOR = 64 << 20
 EXPANSION = 1000
 """Keras refuses datasets that declare more than 4 GiB and over 1000 times what is stored; we report them."""
 

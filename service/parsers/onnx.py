@@ -14,7 +14,7 @@ from service.parsers.onnx_messages import Function, Graph, Named, Node, Sparse, 
 from service.parsers.onnx_nodes import node_of
 from service.parsers.onnx_reading import MAX_CACHED, MAX_RANK, Reading, entry_of, is_cut, is_whole, keep
 from service.parsers.onnx_tensors import sparse_of, tensor_of
-from service.parsers.protobuf import BYTES, VARINT, Field, fields, message, signed
+from service.parsers.protobuf import BYTES, VARINT, Field, fields, message, said_once, signed
 from service.tree import Shape
 
 _MAX_TYPE = MAX_CACHED * MAX_RANK
@@ -26,7 +26,8 @@ def model_of(reading: Reading) -> Top:
     texts: dict[int, str] = {}
     opsets: list[tuple[str, int]] = []
     metadata: list[tuple[str, str]] = []
-    held: dict[int, list[Field]] = {7: [], 20: [], 25: []}
+    held: dict[int, list[Field]] = {20: [], 25: []}
+    graph: Field | None = None
     for one in fields(reading.source, tolerant=reading.tolerant):
         if one.number in (1, 5) and one.wire == VARINT:
             ints[one.number] = signed(one.value)
@@ -36,12 +37,14 @@ def model_of(reading: Reading) -> Top:
             keep(opsets, _opset(reading, one))
         elif one.wire == BYTES and one.number == 14:
             keep(metadata, entry_of(reading, one))
+        elif one.wire == BYTES and one.number == 7:
+            graph = said_once(graph, one)
         elif one.wire == BYTES and one.number in held:
             keep(held[one.number], one)
     return Top(
         ir_version=ints.get(1), producer=texts.get(2, ""), producer_version=texts.get(3, ""), domain=texts.get(4, ""),
         version=ints.get(5), opsets=tuple(opsets), metadata=tuple(metadata),
-        graph=held[7][-1] if held[7] else None, functions=tuple(held[25]), training=tuple(held[20]),
+        graph=graph, functions=tuple(held[25]), training=tuple(held[20]),
     )  # fmt: skip
 
 

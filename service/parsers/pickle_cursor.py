@@ -7,13 +7,15 @@ from service.language import msg
 from service.source import Source
 
 _CHUNK = 1 << 16
+_UNPACKED_OPCODES = 500_000
 
 
 class Cursor:
     """A moving window over a source. `position` is the offset of the next byte, `opcode_at` that of the last opcode.
 
     A frame (protocol 4) narrows the visible window, so an argument that crosses the frame's end, which
-    different unpicklers read differently, costs nothing to notice and is recorded in `straddled`.
+    different unpicklers read differently, costs nothing to notice and is recorded in `straddled`; `overrun` is where
+    a frame announced more than follows, which some unpicklers read all the same.
     """
 
     __slots__ = (
@@ -25,6 +27,7 @@ class Cursor:
         "_source",
         "_visible",
         "opcode_at",
+        "overrun",
         "straddled",
     )
 
@@ -38,11 +41,19 @@ class Cursor:
         self._frame_end: int | None = None
         self.opcode_at = offset
         self.straddled: int | None = None
+        self.overrun: int | None = None
 
     @property
     def position(self) -> int:
         """Absolute offset of the next byte."""
         return self._base + self._pos
+
+    def allowed(self, most: int) -> int:
+        """How many of `most` opcodes may be run: fewer of a pickle that was unpacked from a smaller upload."""
+        given = self._source.meter.given
+        return (
+            most if given is None or self._source.size <= given else min(most, max(_UNPACKED_OPCODES, given * 3 // 2))
+        )
 
     @property
     def remaining(self) -> int:
@@ -129,16 +140,12 @@ class Cursor:
         return start
 
     def begin_frame(self, length: int) -> None:
-        """Enter a frame of `length` bytes; MalformedFile if it cannot be there."""
+        """Enter a frame of `length` bytes; one beyond the end is noted, and what is there of it is gone on with."""
         if length > self.remaining:
-            raise TruncatedFile(
-                msg(
-                    "A frame announces {length} bytes, but only {remaining} follow.",
-                    length=length,
-                    remaining=self.remaining,
-                ),
-                offset=self.position,
-            )
+            self.overrun = self.position
+            self._frame_end = None
+            self._narrow()
+            return
         if self._frame_end is not None and self.position != self._frame_end:
             self.straddled = self.position
         self._frame_end = self.position + length

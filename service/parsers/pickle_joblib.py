@@ -14,12 +14,13 @@ from service.language import msg
 from service.parsers.pickle_cursor import Cursor
 from service.parsers.pickle_machine import Machine, PersistentHook
 from service.parsers.pickle_opcodes import NO_CALLS, run, run_machine
-from service.parsers.pickle_types import Instance, Persistent, Trace
+from service.parsers.pickle_types import WEIGHT_OF, Instance, Persistent, Trace
 from service.source import Source
 
 WRAPPERS = frozenset(
     {"joblib.numpy_pickle.NumpyArrayWrapper", "sklearn.externals.joblib.numpy_pickle.NumpyArrayWrapper"}
 )
+_WRAPPER_NAMES = frozenset(tuple(path.rsplit(".", 1)) for path in WRAPPERS)
 _ALIGNMENT = "numpy_array_alignment_bytes"
 _MAX_BYTES = 2**63 - 1
 
@@ -84,7 +85,9 @@ class _Joblib(Machine):
         start = self.stream.position
         trace = run(self.source, start, self.source.meter.limits, self.hook)
         for key, use in trace.uses.items():
-            self.trace.uses.setdefault(key, use)
+            known = self.trace.uses.get(key)
+            if known is None or WEIGHT_OF[use.how] > WEIGHT_OF[known.how]:
+                self.trace.uses[key] = use
         self.trace.oddities.extend(trace.oddities)
         self.trace.texts.extend(trace.texts)
         if trace.broken is not None:
@@ -96,6 +99,11 @@ class _Joblib(Machine):
 def run_joblib(source: Source, offset: int, limits: Limits, hook: PersistentHook = Persistent) -> Trace:
     """One pickle from `offset` to its STOP, as `pickle_opcodes.run`; an array's wrapper gets a `Raw` as its state."""
     return run_machine(_Joblib(source, offset, limits, hook), limits)
+
+
+def names_joblib(trace: Trace) -> bool:
+    """Whether a pickle names what joblib writes arrays behind: other unpicklers go on in the array's bytes."""
+    return not _WRAPPER_NAMES.isdisjoint(trace.uses)
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:

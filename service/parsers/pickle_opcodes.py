@@ -23,6 +23,8 @@ from service.source import Source
 Opcode = Callable[[Machine], None]
 _OLD_BOOLEANS = {b"00": False, b"01": True}
 HIGHEST_PROTOCOL = 5
+for _encoding in ("ascii", "latin-1", "raw-unicode-escape"):
+    codecs.lookup(_encoding)  # Python imports encodings on first need, and behind the wall that is too late
 NO_CALLS: Calls = MappingProxyType({})
 _NOT_THERE = msg("The pickle takes something from its stack or memo that is not there.")
 
@@ -39,7 +41,7 @@ def run_machine(machine: Machine, limits: Limits) -> Trace:
     """One pickle from where the machine's cursor stands to its STOP, as `run`."""
     trace = machine.trace
     try:
-        _loop(machine, limits.pickle_opcodes)
+        _loop(machine, machine.cursor.allowed(limits.pickle_opcodes))
     except InputError as error:
         trace.broken = error
     except (IndexError, KeyError):
@@ -47,10 +49,7 @@ def run_machine(machine: Machine, limits: Limits) -> Trace:
     except ValueError as error:
         detail = msg("A pickle argument cannot be decoded: {error}.", error=str(error)[:100])
         trace.broken = MalformedFile(detail, offset=machine.offset)
-    trace.end = machine.cursor.position
-    if machine.cursor.straddled is not None:
-        what = msg("An opcode crosses the end of its frame: unpicklers disagree on what follows.")
-        machine.odd("pickle_frame", what, machine.cursor.straddled)
+    machine.close()
     return trace
 
 
@@ -126,15 +125,15 @@ def _long_binget(machine: Machine) -> None:
 
 
 def _long_binput(machine: Machine) -> None:
-    machine.memo[machine.cursor.number(4)] = machine.stack[-1]
+    machine.memorize(machine.cursor.number(4))
 
 
 def _get(machine: Machine) -> None:
-    machine.stack.append(machine.memo[int(machine.cursor.line())])
+    machine.stack.append(machine.memo[machine.place()])
 
 
 def _put(machine: Machine) -> None:
-    machine.memo[int(machine.cursor.line())] = machine.stack[-1]
+    machine.memorize(machine.place())
 
 
 def _memoize(machine: Machine) -> None:
@@ -198,7 +197,7 @@ def _binfloat(machine: Machine) -> None:
 
 
 def _unicode(machine: Machine) -> None:
-    machine.stack.append(machine.cursor.line().decode("raw-unicode-escape"))
+    machine.stack.append(machine.noted(machine.cursor.line().decode("raw-unicode-escape")))
 
 
 def _string(machine: Machine) -> None:
@@ -206,7 +205,7 @@ def _string(machine: Machine) -> None:
     if len(line) < 2 or line[:1] not in (b"'", b'"') or line[-1:] != line[:1]:
         machine.fail(msg("A string of the pickle is not quoted."))
     value = codecs.escape_decode(line[1:-1])[0]
-    machine.stack.append(_python2_text(value if isinstance(value, bytes) else value.encode()))
+    machine.stack.append(machine.noted(_python2_text(value if isinstance(value, bytes) else value.encode())))
 
 
 def _python2_text(data: bytes) -> str:
@@ -280,7 +279,7 @@ def _dict(machine: Machine) -> None:
 
 def _frozenset(machine: Machine) -> None:
     items = machine.pop_mark()
-    made: set[Any] = set()
+    made = machine.empty_set()
     machine.extend(made, items)
     machine.stack.append(frozenset(made))
 
@@ -368,11 +367,11 @@ def _build(machine: Machine) -> None:
 
 
 def _persid(machine: Machine) -> None:
-    machine.stack.append(machine.hook(machine.cursor.line().decode("ascii"), machine.offset))
+    machine.stack.append(machine.look_up(machine.cursor.line().decode("ascii")))
 
 
 def _binpersid(machine: Machine) -> None:
-    machine.stack.append(machine.hook(machine.stack.pop(), machine.offset))
+    machine.stack.append(machine.look_up(machine.stack.pop()))
 
 
 _OPCODES: dict[bytes, Opcode] = {
@@ -387,7 +386,7 @@ _OPCODES: dict[bytes, Opcode] = {
     b"U": _old_string(1),
     b"\x97": _next_buffer, b"\x98": _readonly_buffer,
     b")": _constant(()), b"t": _tuple, b"\x85": _small_tuple(1), b"\x86": _small_tuple(2), b"\x87": _small_tuple(3),
-    b"]": _maker(list), b"l": _list, b"}": _maker(dict), b"d": _dict, b"\x8f": _maker(set), b"\x91": _frozenset,
+    b"]": _maker(list), b"l": _list, b"}": _maker(dict), b"d": _dict, b"\x8f": Machine.push_set, b"\x91": _frozenset,
     b"s": _setitem, b"u": _setitems, b"a": _append, b"e": _appends, b"\x90": _appends,
     b"c": _global, b"\x93": _stack_global, b"\x82": _extension(1), b"\x83": _extension(2), b"\x84": _extension(4),
     b"R": _reduce, b"\x81": _newobj, b"\x92": _newobj_ex, b"i": _inst, b"o": _obj, b"b": _build,

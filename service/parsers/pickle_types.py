@@ -101,12 +101,16 @@ class Blob:
 
 @dataclass(slots=True)
 class Use:
-    """The strongest use a pickle makes of one global, and the offset of that use."""
+    """The strongest use a pickle makes of one global, and the offset of that use.
+
+    `picks`: it is called with one word or number each time, as a member of an enumeration is had.
+    """
 
     module: str | None
     name: str | None
     how: How
     offset: int
+    picks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

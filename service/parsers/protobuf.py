@@ -197,6 +197,14 @@ def message(source: Source, field: Field, *, tolerant: bool = False) -> Iterator
     return fields(source, field.offset, field.length, tolerant=tolerant)
 
 
+def said_once(before: Field | None, again: Field) -> Field:
+    """`again`, a message that a schema lets stand once; MalformedFile where it stood `before`: readers join the two."""
+    if before is not None:
+        what = msg("The file says twice what can only be said once: readers take one of the two, or join them.")
+        raise MalformedFile(what, offset=again.offset)
+    return again
+
+
 def bytes_of(source: Source, field: Field, limit: int) -> bytes:
     """What `field` holds; LimitExceeded if it is more than `limit` bytes."""
     _must_hold_bytes(field)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from service.errors import InconsistentArchive, LimitExceeded, MalformedFile, TruncatedFile
@@ -19,7 +19,16 @@ from service.tree import Danger
 BLOCK = 512
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
 _REGULAR = (b"0", b"\0", b"7")
-_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
+_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL, _PAX_SOLARIS = b"L", b"K", b"x", b"g", b"X"
+_EXTENSIONS = (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL, _PAX_SOLARIS)
+_SPARSE, _HARD_LINK = b"S", b"1"
+_EMPTY = (b"1", b"2", b"3", b"4", b"5", b"6")
+"""Kinds without content, whatever size they state."""
+_UNREAD = (b"D", b"M", b"N", b"V")
+"""Kinds of GNU tar that are no files: dumped folders, volumes."""
+_SPARSE_FLAG, _SPARSE_MORE, _SPARSE_BLOCKS = 482, 504, 1000
+_BEHIND = 128 * 512
+"""How far behind the end another archive is looked for."""
 _MAX_EXTENSION = 1 << 20
 """Largest extended header (a long name, pax records) that is read."""
 _OTHER_TYPES = {
@@ -108,6 +117,7 @@ def _entries(source: Source) -> Iterator[_Header]:
     while offset + BLOCK <= source.size:
         block = source.read_at(offset, BLOCK)
         if not block.strip(b"\0"):
+            _check_behind(source, offset + BLOCK)
             return
         count += 1
         if count > source.meter.limits.archive_entries:
@@ -115,9 +125,11 @@ def _entries(source: Source) -> Iterator[_Header]:
                 "archive_entries", source.meter.limits.archive_entries, msg("The archive has too many entries.")
             )
         header = _parse(block, offset, override)
+        if header.type == _SPARSE:
+            header = replace(header, offset=_behind_map(source, block, header.offset))
         _check_reach(source, header)
         offset = header.offset + (header.size + BLOCK - 1) // BLOCK * BLOCK
-        if header.type in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
+        if header.type in _EXTENSIONS:
             override.update(_extension(source, header))
             continue
         override = {}
@@ -125,24 +137,53 @@ def _entries(source: Source) -> Iterator[_Header]:
     raise TruncatedFile(msg("The archive ends without its end marker."), offset=offset)
 
 
+def _check_behind(source: Source, offset: int) -> None:
+    """InconsistentArchive where another archive follows: some programs read on behind the end."""
+    rest = source.read_at(offset, min(_BEHIND, source.size - offset) // BLOCK * BLOCK)
+    for at in range(0, len(rest), BLOCK):
+        block = rest[at : at + BLOCK]
+        if block[0] and _checksum_fits(block):
+            raise InconsistentArchive(
+                msg("Behind the archive's end another one begins, which some programs read too."), offset=offset + at
+            )
+
+
+def _behind_map(source: Source, block: bytes, offset: int) -> int:
+    """Where the content of a sparse file begins: behind blocks that go on with its map."""
+    more = block[_SPARSE_FLAG]
+    for _ in range(_SPARSE_BLOCKS):
+        if not more or offset + BLOCK > source.size:
+            break
+        more = source.read_at(offset + _SPARSE_MORE, 1)[0]
+        offset += BLOCK
+    return offset
+
+
 def _parse(block: bytes, offset: int, override: Mapping[str, str]) -> _Header:
     if not _checksum_fits(block):
         raise MalformedFile(msg("A tar header's checksum is wrong."), offset=offset)
     fields = _HEADER.unpack(block)
-    name, size, kind, magic, prefix = (
-        _text(fields[0]),
-        _number(fields[4], offset),
-        fields[7],
-        fields[9],
-        _text(fields[15]),
-    )
-    if magic == b"ustar\0" and prefix:
-        name = f"{prefix}/{name}"
-    if kind not in (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK):
-        name = override.get("path", name)
-        size = _decimal(override["size"], offset) if "size" in override else size
-        size = size if kind in _REGULAR or kind == b"S" else 0
-    return _Header(name, size, kind, offset + BLOCK)
+    name, size, kind, prefix = _text(fields[0]), _number(fields[4], offset), fields[7], _text(fields[15])
+    if kind in _EXTENSIONS:
+        return _Header(name, size, kind, offset + BLOCK)
+    old = fields[9] != b"ustar\0"
+    name = f"{prefix}/{name}" if prefix and not old else name
+    size = _decimal(override["size"], offset) if "size" in override else size
+    _check_kind(kind, size, offset, ambiguous=(old and prefix != "") or (kind == b"\0" and name.endswith("/")))
+    name = override.get("path", name)
+    if "sparse" in override:
+        kind = _SPARSE
+    return _Header(name, 0 if kind in _EMPTY else size, kind, offset + BLOCK)
+
+
+def _check_kind(kind: bytes, size: int, offset: int, *, ambiguous: bool) -> None:
+    """InconsistentArchive for an entry whose name, kind or size programs understand differently."""
+    known = kind in _REGULAR or kind in _EMPTY or kind in _UNREAD or kind == _SPARSE
+    if not known or (kind == _HARD_LINK and size) or (ambiguous and size):
+        raise InconsistentArchive(
+            msg("An entry is of a kind that programs understand differently: they would read other contents."),
+            offset=offset,
+        )
 
 
 def _check_reach(source: Source, header: _Header) -> None:
@@ -162,11 +203,19 @@ def _extension(source: Source, header: _Header) -> dict[str, str]:
     data = source.read_at(header.offset, header.size)
     if header.type == _LONG_NAME:
         return {"path": _text(data)}
-    return dict(_pax_records(data, header.offset)) if header.type == _PAX else {}
+    if header.type == _LONG_LINK:
+        return {}
+    found = dict(_pax_records(data, header.offset))
+    if found and header.type == _PAX_GLOBAL:
+        raise InconsistentArchive(
+            msg("A header for all entries states one name or size for them, which programs treat differently."),
+            offset=header.offset,
+        )
+    return found
 
 
 def _pax_records(data: bytes, offset: int) -> Iterator[tuple[str, str]]:
-    """`path` and `size` of records: length, space, key, `=`, value, newline."""
+    """`path`, `size` and `sparse` of records: length, space, key, `=`, value, newline."""
     position = 0
     while position < len(data) and data[position] != 0:
         space = data.find(b" ", position, position + 20)
@@ -176,6 +225,8 @@ def _pax_records(data: bytes, offset: int) -> Iterator[tuple[str, str]]:
         key, _, value = data[space + 1 : position + int(length) - 1].partition(b"=")
         if key in (b"path", b"size"):
             yield key.decode(), value.decode("utf-8", "replace")
+        elif key.startswith(b"GNU.sparse."):
+            yield "sparse", ""
         position += int(length)
 
 

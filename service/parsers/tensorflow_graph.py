@@ -7,14 +7,14 @@ Sources: tensorflow/core/protobuf/meta_graph.proto, saved_model.proto, tensorflo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
 from service.errors import InputError
-from service.parsers.protobuf import BYTES, Blocks, Field, bytes_of, fields, message, packed, text_of
-from service.parsers.tensorflow_nodes import MAX_NAME, entry_of
+from service.parsers.protobuf import BYTES, Blocks, Field, bytes_of, fields, message, packed, said_once, text_of
+from service.parsers.tensorflow_nodes import MAX_NAME, entry_of, last_text
 from service.parsers.tensorflow_types import dtype_name, shape_of
 from service.source import Source
 from service.tree import Shape
@@ -43,6 +43,14 @@ class Signature(NamedTuple):
     method: str
 
 
+class Saver(NamedTuple):
+    """What saves and restores a graph's variables: the tensor of the path, and the two that are run."""
+
+    filename: str
+    save: str
+    restore: str
+
+
 class Declared(NamedTuple):
     """What a collection of TF 1 says of a variable: the whole it is a slice of, or itself; its switch; that shape."""
 
@@ -62,6 +70,7 @@ class MetaGraph:
     collections: dict[str, Field] = field(default_factory=dict)
     signatures: list[Signature] = field(default_factory=list)
     assets: list[str] = field(default_factory=list)
+    saver: Saver | None = None
 
 
 def looks_like_graph(source: Source, place: Field | None = None) -> bool:
@@ -110,24 +119,33 @@ def read_meta_graph(source: Source, parts: Iterable[Field]) -> MetaGraph:
     """What a MetaGraphDef says beside its graph. Raises InputError."""
     found = MetaGraph()
     for part in parts:
-        if part.wire != BYTES:
-            continue
-        if part.number == 1:
-            _meta_info(source, part, found)
-        elif part.number == 2:
-            found.graph = part
-        elif part.number == 4:
-            key, value = entry_of(source, part)
-            if value is not None:
-                found.collections[key] = value
-        elif part.number == 5:
-            found.signatures.append(_signature(source, part))
-        elif part.number == 6:
-            names = [text_of(source, one, MAX_NAME) for one in message(source, part) if one.number == 2]
-            found.assets.extend(names[:1])
-        elif part.number == 7:
-            found.objects = part
+        keep = _SAID.get(part.number)
+        if keep is not None and part.wire == BYTES:
+            keep(source, part, found)
     return found
+
+
+def _graph(_source: Source, part: Field, found: MetaGraph) -> None:
+    found.graph = said_once(found.graph, part)
+
+
+def _saver(source: Source, part: Field, found: MetaGraph) -> None:
+    found.saver = Saver(*(last_text(source, part, number) for number in (1, 2, 3)))
+
+
+def _collection(source: Source, part: Field, found: MetaGraph) -> None:
+    key, value = entry_of(source, part)
+    if value is not None:
+        found.collections[key] = value
+
+
+def _asset(source: Source, part: Field, found: MetaGraph) -> None:
+    names = [text_of(source, one, MAX_NAME) for one in message(source, part) if one.number == 2]
+    found.assets.extend(names[:1])
+
+
+def _objects(_source: Source, part: Field, found: MetaGraph) -> None:
+    found.objects = part
 
 
 def saved_model(source: Blocks) -> tuple[int, list[MetaGraph]]:
@@ -215,7 +233,7 @@ def _meta_info(source: Source, place: Field, found: MetaGraph) -> None:
             found.version = bytes_of(source, part, MAX_NAME).decode("utf-8", "replace")
 
 
-def _signature(source: Source, place: Field) -> Signature:
+def _signature(source: Source, place: Field, found: MetaGraph) -> None:
     name, value = entry_of(source, place)
     inputs: list[Endpoint] = []
     outputs: list[Endpoint] = []
@@ -227,7 +245,7 @@ def _signature(source: Source, place: Field) -> Signature:
             (inputs if part.number == 1 else outputs).append(_endpoint(source, part))
         elif part.number == 3:
             method = text_of(source, part, MAX_NAME)
-    return Signature(name, tuple(inputs), tuple(outputs), method)
+    found.signatures.append(Signature(name, tuple(inputs), tuple(outputs), method))
 
 
 def _endpoint(source: Source, place: Field) -> Endpoint:
@@ -241,3 +259,9 @@ def _endpoint(source: Source, place: Field) -> Endpoint:
         elif part.number == 3 and part.wire == BYTES:
             shape = shape_of(source, part)
     return Endpoint(key, tensor, dtype, shape)
+
+
+_SAID: dict[int, Callable[[Source, Field, MetaGraph], None]] = {
+    1: _meta_info, 2: _graph, 3: _saver, 4: _collection, 5: _signature, 6: _asset, 7: _objects,
+}  # fmt: skip
+"""By field of a MetaGraphDef."""

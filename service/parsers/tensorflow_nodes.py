@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from service.errors import LimitExceeded
 from service.language import msg
-from service.parsers.protobuf import BYTES, Field, message, text_of
+from service.parsers.protobuf import BYTES, Field, message, said_once, text_of
 from service.parsers.tensorflow_tensor import VALUE, Constant, read_constant, written_constant
 from service.parsers.tensorflow_types import short_number
 from service.source import Source
@@ -77,32 +77,35 @@ def read_graph(source: Source, graph: Iterable[Field]) -> Listed:
     return Listed(found, tuple(libraries))
 
 
-def operations(source: Source, graph: Listed) -> Iterator[tuple[str, str]]:
-    """Node and operation of a graph's nodes, then function and operation of those in its functions."""
-    for node in graph.nodes:
-        yield node.name, node.op
+def function_nodes(source: Source, graph: Listed) -> Iterator[tuple[str, Field]]:
+    """Functions' names, each with every one of its nodes. Raises LimitExceeded beyond `MAX_NODES`."""
     count = 0
     for library in graph.libraries:
         for function in message(source, library):
             if function.number != 1 or function.wire != BYTES:
                 continue
-            name = ""
+            name = _function_name(source, function)
             for part in message(source, function):
-                if part.number == 1 and part.wire == BYTES:
-                    name = first_text(source, part, 1)
-                elif part.number == 3 and part.wire == BYTES:
+                if part.number == 3 and part.wire == BYTES:
                     count += 1
                     if count > MAX_NODES:
                         raise LimitExceeded("graph_nodes", MAX_NODES, msg("The functions have too many nodes."))
-                    yield name, first_text(source, part, 2)
+                    yield name, part
 
 
-def first_text(source: Source, place: Field, number: int) -> str:
-    """The first text in field `number` of a message, empty without."""
+def _function_name(source: Source, function: Field) -> str:
+    """What its signature calls a function, wherever that stands."""
+    signatures = [part for part in message(source, function) if part.number == 1 and part.wire == BYTES]
+    return last_text(source, signatures[-1], 1) if signatures else ""
+
+
+def last_text(source: Source, place: Field, number: int) -> str:
+    """The text in field `number` of a message, empty without; of several the last, which protobuf's readers take."""
+    found = None
     for part in message(source, place):
         if part.number == number and part.wire == BYTES:
-            return text_of(source, part, MAX_NAME)
-    return ""
+            found = part
+    return "" if found is None else text_of(source, found, MAX_NAME)
 
 
 def entry_of(source: Source, place: Field) -> tuple[str, Field | None]:
@@ -135,7 +138,7 @@ def _node(source: Source, place: Field, shared: _Shared) -> Node:
         found = _plain_node(source, place, shared)
     except IndexError:
         found = None
-    return found if found is not None else _any_node(source, place)
+    return found if found is not None else any_node(source, place)
 
 
 def _plain_node(source: Source, place: Field, shared: _Shared) -> Node | None:
@@ -206,7 +209,8 @@ def _plain_attributes(source: Source, data: bytes, at: int, place: Field, shared
     return tuple(short), tuple(places), constant
 
 
-def _any_node(source: Source, place: Field) -> Node:
+def any_node(source: Source, place: Field) -> Node:
+    """The node at `place`, read field by field. Raises InputError."""
     name, op, constant = "", "", None
     inputs: list[str] = []
     places: list[Field] = []
@@ -229,7 +233,9 @@ def _any_node(source: Source, place: Field) -> Node:
 def _constant(source: Source, offset: int, length: int) -> Constant | None:
     """The tensor in an attribute called `value`, None for any other attribute."""
     key, value = entry_of(source, Field(5, BYTES, 0, offset, length))
-    tensor = next(message(source, value), None) if key == "value" and value is not None else None
+    tensor = None
+    for one in message(source, value) if key == "value" and value is not None else ():
+        tensor = said_once(tensor, one)
     if tensor is None or tensor.number != _TENSOR or tensor.wire != BYTES:
         return None
     return read_constant(source, tensor)

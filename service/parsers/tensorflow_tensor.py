@@ -20,6 +20,9 @@ _FIXED = {5: 4, 6: 8, 9: 4, 12: 8}
 _VALUES = frozenset({5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18})
 
 
+_TEXT = 8
+MAX_TEXTS = 64
+
 VALUE = b"\n\x05value\x12"
 """How an attribute begins that holds a constant."""
 _NUMBER = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
@@ -38,6 +41,7 @@ class Constant(NamedTuple):
         content: Where its values lie as they are in memory, None where they are written another way.
         numbers: How many numbers are written out where `content` is None; the last one stands for all that follow.
         stored: Bytes that the values take in the file.
+        texts: Where the values of a tensor of texts lie, the first `MAX_TEXTS` of them.
     """
 
     dtype: str | None
@@ -45,12 +49,14 @@ class Constant(NamedTuple):
     content: Field | None
     numbers: int | None
     stored: int
+    texts: tuple[Field, ...] = ()
 
 
 def read_constant(source: Source, place: Field) -> Constant:
     """The tensor at `place`. Raises InputError."""
     dtype, shape, content, stored = 0, None, None, 0
     numbers: int | None = 0
+    texts: list[Field] = []
     for part in message(source, place):
         if part.number == 1:
             dtype = part.value
@@ -61,7 +67,9 @@ def read_constant(source: Source, place: Field) -> Constant:
         elif part.number in _VALUES:
             stored += part.length
             numbers = _more(numbers, part)
-    return Constant(dtype_name(dtype), shape if shape is not None else (), content, numbers, stored)
+            if part.number == _TEXT and part.wire == BYTES and len(texts) < MAX_TEXTS:
+                texts.append(part)
+    return Constant(dtype_name(dtype), shape if shape is not None else (), content, numbers, stored, tuple(texts))
 
 
 def written_constant(data: bytes, at: int, length: int, base: int) -> Constant | None:
@@ -83,7 +91,8 @@ def written_constant(data: bytes, at: int, length: int, base: int) -> Constant |
     place = Field(found[6][0] >> 3, BYTES, 0, base + begin, stored)
     if place.number == _CONTENT:
         return Constant(dtype_name(found[3][0]), shape if shape is not None else (), place, 0, stored)
-    return Constant(dtype_name(found[3][0]), shape if shape is not None else (), None, _more(0, place), stored)
+    texts = (place,) if place.number == _TEXT else ()
+    return Constant(dtype_name(found[3][0]), shape if shape is not None else (), None, _more(0, place), stored, texts)
 
 
 def _after(data: bytes, at: int) -> tuple[int, int]:
@@ -96,7 +105,7 @@ def _more(numbers: int | None, part: Field) -> int | None:
     """How many numbers there are with those in `part`; None where only reading them would tell."""
     if numbers is None:
         return None
-    if part.number == 8 or part.wire != BYTES:
+    if part.number == _TEXT or part.wire != BYTES:
         return numbers + 1
     size = _FIXED.get(part.number)
     return None if size is None else numbers + part.length // size

@@ -16,11 +16,11 @@ from service.language import Message, msg
 from service.tree import Danger
 
 _CLASS = re.compile(r"class (\w+)\((\w+)\):\s*\Z")
-_NAMES = re.compile(r'  __(parameters|buffers)__ = \[((?:"[^"\n]*", ?)*)\]\s*\Z')
-_ATTRIBUTE = re.compile(r"  (\w+) : ([^=]+?)(?: = (.*))?\s*\Z")
-_ANNOTATION = re.compile(r'  __annotations__\["([^"\n]*)"\] = (.+?)\s*\Z')
+_NAMES = re.compile(r'  __(parameters|buffers)__ = \[((?:"[^"\n]*", ?)*)\]\Z')
+_ATTRIBUTE = re.compile(r"  (\w+) : ([^=]+)(?:= (.*))?\Z")
+_ANNOTATION = re.compile(r'  __annotations__\["([^"\n]*)"\] = (.+)\Z')
 _NAME = re.compile(r'"([^"]*)"')
-_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"?')
 _MANGLE = re.compile(r"\A___torch_mangle_\d+\Z")
 _MAX_LITERAL = 500
 _MAX_LISTED = 50
@@ -53,7 +53,7 @@ def parse_classes(code: str, module: str) -> Iterator[ScriptClass]:
                 yield current
             current = ScriptClass(f"{module}.{found[1]}", found[2]) if found else None
         elif current is not None and line[:2] == "  " and line[2:3] not in (" ", ""):
-            _declare(current, line)
+            _declare(current, line.rstrip())
     if current is not None:
         yield current
 
@@ -72,7 +72,7 @@ def _declare(target: ScriptClass, line: str) -> None:
     if attribute and attribute[3] is not None and attribute[2].startswith("Final["):
         target.constants[attribute[1]] = _literal(attribute[3])
     elif attribute:
-        target.attributes[attribute[1]] = attribute[2]
+        target.attributes[attribute[1]] = attribute[2].rstrip()
 
 
 def _literal(text: str) -> Any:
@@ -95,20 +95,25 @@ def original_class(qualified: str) -> tuple[str, str | None]:
 
 # What the code could reach
 
+_DOT = r"\s*\.\s*"
 _REACHING: tuple[tuple[str, re.Pattern[str], Message], ...] = (
-    ("torchscript_import", re.compile(r"^\s*(?:import|from)\s+\w", re.MULTILINE),
+    ("torchscript_import", re.compile(r"^[ \t]*(?:import|from)[ \t]+\w", re.MULTILINE),
      msg("The TorchScript code imports a Python module.")),
-    ("torchscript_call", re.compile(r"(?<![\w.])(?:__import__|eval|exec|compile|open|getattr_static)\s*\("),
+    ("torchscript_call", re.compile(
+        r"(?<![\w.])(?:(?:__import__|eval|exec|compile|open|getattr_static)\s*\("
+        r"|getattr\s*\((?!\s*[\w.]+\s*,\s*\"[^\"]*\"\s*\)))"),
      msg("The TorchScript code calls a function that runs code or opens a file.")),
     ("torchscript_library", re.compile(r"\bload_library\b"), msg("The TorchScript code loads a native library.")),
-    ("torchscript_file", re.compile(r"(?:\btorch|\bops\.aten)\.(?:from_file|load|save|hub)\b"),
+    ("torchscript_file", re.compile(rf"(?:\btorch|\bops{_DOT}aten){_DOT}(?:from_file|load|save|hub)\b"),
      msg("The TorchScript code reads or writes a file.")),
+    ("torchscript_network", re.compile(rf"\bops{_DOT}(?:rpc|c10d|_c10d_functional|c10d_functional|dist_autograd)\b"),
+     msg("The TorchScript code talks to other machines.")),
     ("torchscript_python", re.compile(r"\^\w+\("), msg("The TorchScript code calls back into Python.")),
 )  # fmt: skip
-_OPERATOR = re.compile(r"\bops\.(\w+)\.(\w+)")
+_OPERATOR = re.compile(rf"\bops{_DOT}(\w+){_DOT}(\w+)")
 _KNOWN_OPERATORS = frozenset(
     ["aten", "prim", "quantized", "prepacked", "torchvision", "torchaudio", "mkldnn", "onednn", "inductor", "prims",
-     "c10d", "xnnpack", "sparse", "profiler", "cuda", "mps", "metal", "vulkan", "rngprims", "_quantized",
+     "c10d", "rpc", "xnnpack", "sparse", "profiler", "cuda", "mps", "metal", "vulkan", "rngprims", "_quantized",
      "quantized_decomposed"]
 )  # fmt: skip
 

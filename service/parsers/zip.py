@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 from service.errors import InconsistentArchive, LimitExceeded, MalformedFile, UnsupportedFeature
 from service.language import msg
 from service.parsers.inflate import InflatedSource
-from service.parsers.zip_directory import END_SIGNATURE, FLAG_ENCRYPTED, Entry, entries, locate_directory
+from service.parsers.zip_directory import (
+    CENTRAL_SIGNATURE,
+    END_SIGNATURE,
+    FLAG_ENCRYPTED,
+    Entry,
+    entries,
+    extra_field,
+    locate_directory,
+)
 from service.plain import text
 from service.source import Source, WindowSource, head
 from service.tree import Danger, Frozen
@@ -24,7 +32,10 @@ from service.tree import Danger, Frozen
 LOCAL_SIGNATURE = b"PK\x03\x04"
 _LOCAL = struct.Struct("<4s5H3I2H")
 _FLAG_DESCRIPTOR = 0x8
+_DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
 _STORED, _DEFLATED = 0, 8
+_SEARCHED = 1 << 20
+"""Most bytes between two entries that are searched for a third."""
 _MOST_PADDING = 3
 _UNIX_SYMLINK, _UNIX_TYPE_MASK = 0o120000, 0o170000
 
@@ -39,6 +50,7 @@ class Member(Frozen, frozen=True, kw_only=True):
     size: int
     method: int
     crc: int
+    described: bool = False
 
 
 class ZipArchive:
@@ -84,6 +96,8 @@ class ZipArchive:
                 member=text(name),
             )
         data = self.open(name).read_at(0, member.size)
+        if member.described:
+            _compare_descriptor(self.source, member)
         if zlib.crc32(data) != member.crc:
             self._anomalies.append(
                 Danger(
@@ -134,9 +148,19 @@ def _read_archive(source: Source) -> ZipArchive:
             )
         members[entry.name] = _compare_local(source, entry, start)
         anomalies.extend(_odd_entry(entry))
+    if len({name.lower() for name in members}) < len(members):
+        anomalies.append(_clash(members))
     ordered = sorted(members.values(), key=lambda member: member.header)
-    anomalies.extend(_check_spans(ordered, start, _padding(source, ordered)))
+    anomalies.extend(_check_spans(source, ordered, start))
     return ZipArchive(source, members, anomalies)
+
+
+def _clash(names: Iterable[str]) -> Danger:
+    """Names that differ in case only: PyTorch, Windows and macOS take one for the other."""
+    seen: set[str] = set()
+    found = next(name for name in names if name.lower() in seen or seen.add(name.lower()))  # type: ignore[func-returns-value]
+    what = msg("Two entries' names differ in upper and lower case only: some programs take one for the other.")
+    return Danger(code="archive_case_clash", severity="medium", member=text(found), what=what)
 
 
 def _compare_local(source: Source, entry: Entry, directory: int) -> Member:
@@ -150,6 +174,8 @@ def _compare_local(source: Source, entry: Entry, directory: int) -> Member:
             msg("No entry begins where the directory says."), member=text(entry.name), offset=entry.header
         )
     described = bool(flags & _FLAG_DESCRIPTOR)
+    if 0xFFFFFFFF in (size, compressed) and (size, compressed) != (entry.size, entry.compressed):
+        size, compressed = _wide_local(source, entry, extra_length, (size, compressed))
     agrees = (
         name_length == len(entry.raw_name)
         and header[_LOCAL.size :] == entry.raw_name
@@ -178,12 +204,34 @@ def _compare_local(source: Source, entry: Entry, directory: int) -> Member:
         size=entry.size,
         method=entry.method,
         crc=entry.crc,
+        described=described and not size and entry.size > 0,
     )
 
 
 def _size_agrees(local: int, central: int, described: bool) -> bool:
-    """A local value may be 0 before a data descriptor, and 2^32 - 1 where zip64 holds the true one."""
-    return local in (central, 0xFFFFFFFF) or (described and local == 0)
+    """A local value may be 0 before a data descriptor."""
+    return local == central or (described and local == 0)
+
+
+def _wide_local(source: Source, entry: Entry, length: int, sizes: tuple[int, int]) -> tuple[int, int]:
+    """Size and compressed size of a local header with their zip64 values, both of which it must give."""
+    extra = source.read_at(entry.header + _LOCAL.size + len(entry.raw_name), length)
+    wide = extra_field(extra, 1) or b""
+    values = iter(struct.unpack_from(f"<{len(wide) // 8}Q", wide))
+    size, compressed = (next(values, -1) if value == 0xFFFFFFFF else value for value in sizes)
+    return size, compressed
+
+
+def _compare_descriptor(source: Source, member: Member) -> None:
+    """InconsistentArchive where the descriptor behind a member's data, all that some programs read, differs."""
+    end = member.offset + member.compressed
+    data = source.read_at(end, min(24, source.size - end))
+    data = data[4:] if data.startswith(_DESCRIPTOR_SIGNATURE) else data
+    narrow = struct.pack("<3I", member.crc, member.compressed & 0xFFFFFFFF, member.size & 0xFFFFFFFF)
+    wide = struct.pack("<I2Q", member.crc, member.compressed, member.size)
+    if not data.startswith((narrow, wide)):
+        what = msg("What follows the entry's data contradicts the archive's directory.")
+        raise InconsistentArchive(what, member=text(member.name), offset=end)
 
 
 def _padding(source: Source, ordered: list[Member]) -> int:
@@ -192,9 +240,9 @@ def _padding(source: Source, ordered: list[Member]) -> int:
     return first if first <= _MOST_PADDING and not source.read_at(0, first).strip(b"\0") else 0
 
 
-def _check_spans(ordered: list[Member], directory: int, padding: int) -> Iterator[Danger]:
-    """Refuse overlapping entries; name gaps large enough to hide an entry."""
-    reached = padding
+def _check_spans(source: Source, ordered: list[Member], directory: int) -> Iterator[Danger]:
+    """Refuse overlapping entries, and bytes between them that are entries too; name other gaps that could hold one."""
+    reached = padding = _padding(source, ordered)
     for member in ordered:
         if member.header < reached:
             raise InconsistentArchive(
@@ -202,20 +250,27 @@ def _check_spans(ordered: list[Member], directory: int, padding: int) -> Iterato
             )
         if member is ordered[0] and member.header != padding:
             raise InconsistentArchive(msg("Something was put before the archive's first entry."), offset=0)
-        yield from _gap(reached, member.header)
+        yield from _gap(source, reached, member.header)
         reached = member.offset + member.compressed
-    yield from _gap(reached, directory)
+    yield from _gap(source, reached, directory)
 
 
-def _gap(reached: int, following: int) -> Iterator[Danger]:
-    if following - reached > _LOCAL.size:  # a data descriptor takes at most 24 bytes
-        yield Danger(
-            code="archive_gap",
-            severity="low",
-            offset=reached,
-            detail=f"{following - reached} bytes",
-            what=msg("Bytes between the archive's entries belong to none of them."),
+def _gap(source: Source, reached: int, following: int) -> Iterator[Danger]:
+    length = following - reached
+    if length <= _LOCAL.size:  # a data descriptor takes at most 24 bytes
+        return
+    searched = source.read_at(reached, min(length, _SEARCHED))
+    if any(sign in searched for sign in (LOCAL_SIGNATURE, END_SIGNATURE, CENTRAL_SIGNATURE)):
+        raise InconsistentArchive(
+            msg("Between the archive's entries lies another that its directory does not name."), offset=reached
         )
+    yield Danger(
+        code="archive_gap",
+        severity="low" if length <= _SEARCHED else "medium",
+        offset=reached,
+        detail=f"{length} bytes",
+        what=msg("Bytes between the archive's entries belong to none of them."),
+    )
 
 
 def _odd_entry(entry: Entry) -> Iterator[Danger]:

@@ -5,6 +5,7 @@ What it answers are the directory's claims; `service.parsers.zip` holds them aga
 
 from __future__ import annotations
 
+import codecs
 import struct
 from collections.abc import Iterator
 
@@ -21,7 +22,7 @@ from service.plain import text
 from service.source import Source
 from service.tree import Frozen
 
-_CENTRAL_SIGNATURE = b"PK\x01\x02"
+CENTRAL_SIGNATURE = b"PK\x01\x02"
 END_SIGNATURE = b"PK\x05\x06"
 _END64_SIGNATURE = b"PK\x06\x06"
 _LOCATOR_SIGNATURE = b"PK\x06\x07"
@@ -36,6 +37,9 @@ _MAX_DIRECTORY_BYTES = 64 << 20
 FLAG_ENCRYPTED = 0x2041
 """Bits 0 (traditional), 6 (strong) and 13 (directory) of the general purpose flags."""
 _FLAG_UTF8 = 0x800
+_UNICODE_PATH = 0x7075
+"""An extra field that some programs take an entry's name from."""
+codecs.lookup("cp437")  # Python imports encodings on first need, and behind the wall that is too late
 
 
 class Entry(Frozen, frozen=True, kw_only=True):
@@ -124,7 +128,7 @@ def entries(directory: bytes, count: int, start: int) -> Iterator[Entry]:
     """The `count` records of a directory that starts at `start` in the archive."""
     at = 0
     for _ in range(count):
-        if directory[at : at + 4] != _CENTRAL_SIGNATURE or at + _CENTRAL.size > len(directory):
+        if directory[at : at + 4] != CENTRAL_SIGNATURE or at + _CENTRAL.size > len(directory):
             raise MalformedFile(msg("The archive's directory is broken."), offset=start + at)
         entry, at = _entry(directory, at, start)
         yield entry
@@ -165,6 +169,10 @@ def _entry(directory: bytes, at: int, start: int) -> tuple[Entry, int]:
         directory[extra_at : extra_at + extra_length], (size, compressed, header, disk), start + at
     )
     name = _decode_name(raw_name, flags)
+    other = extra_field(directory[extra_at : extra_at + extra_length], _UNICODE_PATH)
+    if other is not None and raw_name.isascii() and other[5:] != raw_name:
+        what = msg("An entry has two names, of which programs take one or the other.")
+        raise InconsistentArchive(what, member=text(name), offset=start + at)
     if flags & FLAG_ENCRYPTED:
         raise EncryptedFile(msg("The archive is encrypted."), member=text(name), offset=start + at)
     if disk:
@@ -186,7 +194,7 @@ def _entry(directory: bytes, at: int, start: int) -> tuple[Entry, int]:
 def _widen(extra: bytes, fields: tuple[int, int, int, int], offset: int) -> tuple[int, int, int, int]:
     """Size, compressed size, header offset and disk with their zip64 values (APPNOTE 4.5.3) where they overflowed."""
     size, compressed, header, disk = fields
-    wide = _extra_field(extra, 1)
+    wide = extra_field(extra, 1)
     if wide is None:
         return fields
     values = iter(range(0, len(wide), 8))
@@ -203,7 +211,8 @@ def _widen(extra: bytes, fields: tuple[int, int, int, int], offset: int) -> tupl
     return size, compressed, header, 0 if disk == 0xFFFF else disk
 
 
-def _extra_field(extra: bytes, wanted: int) -> bytes | None:
+def extra_field(extra: bytes, wanted: int) -> bytes | None:
+    """The content of the first extra field of this kind (APPNOTE 4.5), None if there is none."""
     at = 0
     while at + 4 <= len(extra):
         tag, length = struct.unpack_from("<2H", extra, at)

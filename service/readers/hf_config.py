@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 
+from service.catalog.hf_dangers import of_document
 from service.catalog.hf_documents import Document, is_diffusers, is_transformers, read_document
 from service.catalog.hf_folder import CONFIG, GENERATION, begins_like_json, without_weights
 from service.catalog.shards import plain_path
@@ -78,7 +79,8 @@ def read(upload: Upload) -> BuildRequest:
     if not is_transformers(document):
         raise InvalidSpec(msg("This JSON is not the configuration of a model."))
     _check(document, upload)
-    return BuildRequest(kind="transformers", dialect="hf_config", spec=dict(document))
+    dangers = tuple(of_document(document, None))
+    return BuildRequest(kind="transformers", dialect="hf_config", spec=dict(document), dangers=dangers)
 
 
 def _config(upload: Upload) -> Source | None:

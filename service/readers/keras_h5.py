@@ -10,7 +10,7 @@ from typing import Any
 
 from service.catalog.keras_config import Spec, parse_model
 from service.catalog.keras_model import from_names
-from service.catalog.keras_security import Scan
+from service.catalog.keras_pickles import dangers_of_config
 from service.catalog.keras_stored import read_names
 from service.config import Limits
 from service.errors import MalformedFile
@@ -76,7 +76,7 @@ def _model(file: Hdf5, source: Source, limits: Limits) -> Model:
         states=parts.states,
         complete=parts.complete,
         notes=parts.notes,
-        security=(*_dangers(document, training), *file.dangers),
+        security=(*_dangers(document, training, limits), *file.dangers),
     )
 
 
@@ -96,13 +96,11 @@ def _json(root: Group, name: str, limits: Limits) -> dict[str, Any] | None:
     return parse_object(value, max_bytes=limits.json_bytes, max_depth=limits.json_depth, member=name)
 
 
-def _dangers(document: dict[str, Any] | None, training: dict[str, Any] | None) -> tuple[Danger, ...]:
+def _dangers(document: dict[str, Any] | None, training: dict[str, Any] | None, limits: Limits) -> tuple[Danger, ...]:
     found: list[Danger] = []
     for name, value in (("model_config", document), ("training_config", training)):
         if value is not None:
-            scan = Scan(name)
-            scan.run(value)
-            found.extend(scan.dangers)
+            found.extend(dangers_of_config(value, name, limits))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.catalog.keras_pickles import dangers_of_config
 from service.errors import InvalidSpec
 from service.formats import BuildRequest, Format, Upload
 from service.language import msg
@@ -45,7 +46,8 @@ def read(upload: Upload) -> BuildRequest:
     envelope = _envelope(spec_json.load(upload))
     if envelope is None:
         raise InvalidSpec(msg("This JSON is not the architecture of a Keras model."))
-    return BuildRequest(kind="keras", dialect="keras_config", spec=envelope)
+    dangers = dangers_of_config(envelope, None, upload.limits)
+    return BuildRequest(kind="keras", dialect="keras_config", spec=envelope, dangers=dangers)
 
 
 def _envelope(document: Any) -> dict[str, Any] | None:

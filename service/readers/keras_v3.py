@@ -13,7 +13,7 @@ import msgspec
 
 from service.catalog.keras_config import Spec, parse_model
 from service.catalog.keras_model import Parts, from_configuration, from_object_tree
-from service.catalog.keras_security import Scan
+from service.catalog.keras_pickles import dangers_of_config
 from service.config import Limits
 from service.errors import InputError, LimitExceeded, MalformedFile
 from service.formats import Format, Upload
@@ -128,8 +128,6 @@ def _model(files: Files, anomalies: tuple[Danger, ...], limits: Limits) -> Model
     document = _json(files, CONFIG, limits)
     metadata = _json(files, METADATA, limits) if METADATA in files.names else {}
     spec = parse_model(document, limits.layers, CONFIG)
-    scan = Scan(CONFIG)
-    scan.run(document)
     weights = _weights(files)
     compiled = document.get("compile_config")
     parts = _parts(spec, weights, compiled if isinstance(compiled, dict) else None, limits)
@@ -139,7 +137,11 @@ def _model(files: Files, anomalies: tuple[Danger, ...], limits: Limits) -> Model
         states=parts.states,
         complete=parts.complete,
         notes=(*parts.notes, *_npz_note(files)),
-        security=(*scan.dangers, *anomalies, *_within(weights.dangers if weights is not None else ())),
+        security=(
+            *dangers_of_config(document, CONFIG, limits),
+            *anomalies,
+            *_within(weights.dangers if weights is not None else ()),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
+from service.catalog.keras_pickles import dangers_of_config
 from service.errors import InvalidSpec
 from service.formats import BuildRequest, Format, Upload
 from service.language import msg
@@ -49,7 +50,9 @@ def read(upload: Upload) -> BuildRequest:
     if framework not in FRAMEWORKS:
         wanted = " or ".join(f'"{name}"' for name in FRAMEWORKS)
         raise InvalidSpec(msg("framework must be {wanted}.", wanted=wanted), pointer="framework")
-    return BuildRequest(kind=cast("Literal['keras', 'torch']", framework), dialect="layer_list", spec=document)
+    dangers = dangers_of_config(document, None, upload.limits) if framework == "keras" else ()
+    kind = cast("Literal['keras', 'torch']", framework)
+    return BuildRequest(kind=kind, dialect="layer_list", spec=document, dangers=dangers)
 
 
 def _resembles(document: dict[str, Any]) -> bool:

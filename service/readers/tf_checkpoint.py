@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from service.catalog.tf_bundle import Data, Shard, is_data_file, shards_of, tensor_keys
+from service.catalog.tf_dangers import dangers_of_graph
 from service.catalog.tf_files import base, folder, normal, normal_name
 from service.catalog.tf_objects import full_names, slot_keys
-from service.catalog.tf_ops import VARIABLES, dangers
+from service.catalog.tf_ops import VARIABLES
 from service.catalog.tf_training import Trained, describe
 from service.catalog.tf_uses import roles_of
 from service.errors import InputError, MalformedFile
@@ -30,7 +31,7 @@ from service.parsers.tensorflow_bundle import (
     read_string,
 )
 from service.parsers.tensorflow_graph import looks_like_meta_graph, read_meta_graph, variable_names
-from service.parsers.tensorflow_nodes import operations, read_graph
+from service.parsers.tensorflow_nodes import read_graph
 from service.parsers.tensorflow_objects import Object, read_trackable
 from service.plain import text
 from service.source import BytesSource, Source, head
@@ -205,7 +206,7 @@ def _graph(files: _Files) -> _Graph | None:
         if meta.graph is None:
             return None
         graph = read_graph(blocks, message(blocks, meta.graph))
-        found = dangers(operations(blocks, graph), name)
+        found = dangers_of_graph(blocks, graph, meta, name)
         every = variable_names(blocks, meta.collections.get("variables"))
         learn = variable_names(blocks, meta.collections.get("trainable_variables"))
     except InputError as error:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from service.catalog.tf_constants import variables, wholes
+from service.catalog.tf_dangers import dangers_of_graph
 from service.catalog.tf_frozen import describe_frozen
-from service.catalog.tf_ops import dangers
 from service.catalog.tf_signatures import tags_of
 from service.catalog.tf_training import describe
 from service.catalog.tf_uses import holds_variables, roles_of
@@ -25,7 +25,7 @@ from service.parsers.tensorflow_graph import (
     read_meta_graph,
     variable_names,
 )
-from service.parsers.tensorflow_nodes import Node, operations, read_graph
+from service.parsers.tensorflow_nodes import Node, read_graph
 from service.plain import text
 from service.tree import Danger, Model, ModelInfo
 
@@ -68,7 +68,7 @@ def read(upload: Upload) -> Model:
     content = _content(source)
     listed = read_graph(source, _parts(source, content))
     found = listed.nodes
-    security = dangers(operations(source, listed), None)
+    security = dangers_of_graph(source, listed, content.meta, None)
     if holds_variables(found):
         return _with_variables(source, content, found, security, upload)
     model = describe_frozen(source, found, upload.limits)

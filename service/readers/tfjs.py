@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from service.catalog.keras_config import parse_model
 from service.catalog.keras_layers import Layers
-from service.catalog.keras_security import Scan
+from service.catalog.keras_pickles import dangers_of_config
 from service.catalog.keras_shelf import NamedShelf
 from service.catalog.tf_files import base, folder, normal, normal_name
 from service.catalog.tf_states import set_apart
@@ -169,8 +169,6 @@ def _layers_model(
     if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
         raise MalformedFile(msg("The topology is neither a graph nor a model of layers."), pointer="/modelTopology")
     spec = parse_model(config, limits.layers)
-    scan = Scan(member or "model.json")
-    scan.run(config)
     built = Layers(spec, limits.weights)
     apart = set_apart(laid.variables)
     lists = {spec.name: [as_stored(one) for one in apart.model]}
@@ -182,13 +180,13 @@ def _layers_model(
     else:
         layers = describe(apart.model, limits).layers
     training = known.get("trainingConfig", topology.get("training_config"))
-    version = topology.get("keras_version")
+    version, where = topology.get("keras_version"), member or "model.json"
     return _Read(
         kind="layers-model",
         framework="keras",
         layers=layers,
         states=(*apart.states, *_optimizer(laid, training if isinstance(training, dict) else {})),
-        security=tuple(scan.dangers),
+        security=dangers_of_config({"model_config": config, "training_config": training}, where, limits),
         name=text(spec.name, 500),
         type=text(spec.class_name, 500),
         keras_version=text(version, 64) if isinstance(version, str) else None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.catalog.torch_dangers import dangers_of
+from collections.abc import Mapping
+
+from service.catalog.torch_dangers import dangers_of, trailing
 from service.catalog.torch_model import Description, describe_saved
 from service.catalog.torch_report import build
 from service.catalog.torch_stream import MAGIC_BYTES, PROTOCOL, Stream, open_stream, places
@@ -49,9 +51,19 @@ def read(upload: Upload) -> Model:
 
     def look() -> tuple[Description, list[Danger]]:
         lying.update(places(source, stream))
+        dangers.extend(trailing(source, _end(stream, lying), limits, None))
         return describe_saved(stream.saved, weigher, limits), weigher.dangers
 
     return build(_info(stream), stream.broken, dangers, look)
+
+
+def _end(stream: Stream, lying: Mapping[str, Place]) -> int:
+    """Where the last storage ends, or the last pickle where there is none."""
+    return max((_behind(place) for place in lying.values()), default=stream.traces[-1].end)
+
+
+def _behind(place: Place) -> int:
+    return (place.offset or 0) + (place.length or 0)
 
 
 def _info(stream: Stream) -> ModelInfo:

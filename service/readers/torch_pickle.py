@@ -34,11 +34,15 @@ FORMAT = Format(
 )
 
 _BINARY = re.compile(rb"\x80[\x01-\x05]")
-_TEXT = re.compile(rb"[(\]}cilpgVSIFLNX)dt0-9U]")
+_FIRST = re.compile(rb"[()\]}FGIJKLMNPSTUVXBCclidpgtx0-9\x82-\x84\x88-\x8f\x95\x96]")
+"""What a pickle without a protocol mark may begin with: what puts something on the stack, and text that may be one."""
 _KEPT = re.compile(rb"\([dl]p[0-9]{1,9}\n|[\]}]q\x00")
 """How Python begins a dictionary or list in the protocols without a mark; no text begins so."""
-_PROBE_BYTES = 4096
-_PROBE_OPCODES = 2000
+_PROBE_OPCODES = 20_000
+_PROBE_LINE = 1 << 16
+_PROBED = 5
+"""Most pickles of a stream that are looked at, one behind the other, until one of them names something."""
+_MODULE = re.compile(r"[A-Za-z_][\w.]*\Z", re.ASCII)
 
 
 def accept(upload: Upload) -> bool:
@@ -46,17 +50,27 @@ def accept(upload: Upload) -> bool:
     source = upload.single
     if source is None:
         return False
-    start = head(source, _PROBE_BYTES)
+    start = head(source, 16)
     if _BINARY.match(start) or _KEPT.match(start):
         return True
-    return bool(_TEXT.match(start)) and _runs(start, source)
+    return bool(_FIRST.match(start)) and _runs(source)
 
 
-def _runs(start: bytes, source: Source) -> bool:
-    limits = msgspec.structs.replace(source.meter.limits, pickle_opcodes=_PROBE_OPCODES)
-    trace = run(BytesSource(start, source.meter), 0, limits)
-    named = any(use.module and use.module.replace(".", "").replace("_", "").isalnum() for use in trace.uses.values())
-    return named or (trace.broken is None and trace.opcodes > 2 and trace.end == source.size)
+def _runs(source: Source) -> bool:
+    limits = msgspec.structs.replace(
+        source.meter.limits, pickle_opcodes=_PROBE_OPCODES, pickle_argument_bytes=_PROBE_LINE
+    )
+    start = 0
+    for _ in range(_PROBED):
+        trace = run(source, start, limits)
+        if trace.opcodes >= _PROBE_OPCODES or any(_MODULE.match(use.module or "") for use in trace.uses.values()):
+            return True
+        if trace.broken is not None:
+            return False
+        if trace.end == source.size:
+            return trace.opcodes > 2 or start > 0
+        start = trace.end
+    return False
 
 
 def read(upload: Upload) -> Model:

@@ -13,6 +13,7 @@ from service.formats import BuildRequest, Reader, Upload
 from service.language import Message, msg, msgn
 from service.plain import text
 from service.tree import Model
+from service.worker.beside import beside
 from service.worker.gathering import Held, gather
 from service.worker.searching import MOST_NAMED, Found, Search, folder_of, search
 
@@ -45,7 +46,7 @@ def read(
     answer = _read(only)
     if isinstance(answer, BuildRequest):
         return wire.Answer(build=answer, reader=only.reader.FORMAT.id)
-    model = with_notes(answer, _unread(searched.unread), searched.dangers)
+    model = _with_all(answer, _unread(searched.unread), searched)
     return wire.Answer(model=enrich(measure(model), deliver), reader=only.reader.FORMAT.id)
 
 
@@ -70,10 +71,16 @@ def _several(searched: Search, measure: Callable[[Model], Model]) -> wire.Answer
     notes, failed = _unread([*searched.unread, *gathered.empty]), [*unreadable, *uncounted]
     if len(kept) == 1 and not failed:
         ((only, model),) = kept
-        return wire.Answer(model=with_notes(model, notes, searched.dangers), reader=readers[only.path])
-    joined = with_notes(join([(one.path, model) for one, model in kept], failed), notes, searched.dangers)
+        return wire.Answer(model=_with_all(model, notes, searched), reader=readers[only.path])
+    joined = _with_all(join([(one.path, model) for one, model in kept], failed), notes, searched)
     ids = set(readers.values())
     return wire.Answer(model=joined, reader=ids.pop() if len(ids) == 1 else SEVERAL)
+
+
+def _with_all(model: Model, notes: Sequence[Message], searched: Search) -> Model:
+    """`model` with what is said of the rest of the upload."""
+    packed = searched.upload.single is not None and any(one.path for one in searched.found)
+    return with_notes(model, notes, (*searched.dangers, *beside(searched.upload, model, packed=packed)))
 
 
 def _each(given: Sequence[_Placed], work: Callable[[_Placed], Model]) -> tuple[list[tuple[_Placed, Model]], _Failed]:

@@ -42,11 +42,13 @@ class Search:
     """What an upload holds.
 
     Attributes:
+        upload: The upload, its files' beginnings and directories read once.
         found: Its models, by path.
         unread: Files that no reader takes.
         dangers: What is odd about the archives that were opened.
     """
 
+    upload: Upload
     found: list[Found] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     dangers: list[Danger] = field(default_factory=list)
@@ -60,14 +62,15 @@ def search(upload: Upload, readers: Sequence[Reader]) -> Search:
         UnknownFormat: There is none; says what the files look like instead.
         InputError: The upload is a broken archive.
     """
+    upload.meter.given = sum(source.size for source in upload.parts.values())
     whole = SMALL if upload.single is not None else 0
     upload = Upload({name: _read_once(source, whole) for name, source in upload.parts.items()}, upload.meter)
     only = upload.single
     if only is not None:
         reader = next((reader for reader in readers if reader.accept(upload)), None)
         if reader is not None or not is_archive(only):
-            return Search(found=[Found(reader or identify(upload, tuple(readers)), upload, "")])
-    found = Search()
+            return Search(upload, [Found(reader or identify(upload, tuple(readers)), upload, "")])
+    found = Search(upload)
     _look_into(upload if only is None else _members(only, "", upload, found), readers, found, 0 if only is None else 1)
     if not found.found:
         raise _nothing(upload, found)
@@ -129,9 +132,7 @@ def _members(source: Source, prefix: str, upload: Upload, search: Search) -> Upl
     archive = open_archive(source)
     search.dangers.extend(archive.anomalies)
     members: Mapping[str, Source] = {
-        f"{prefix}{name}": _read_once(archive.open(name), 0)
-        for name in archive.names
-        if not name.endswith("/")
+        f"{prefix}{name}": _read_once(archive.open(name), 0) for name in archive.names if not name.endswith("/")
     }
     return Upload(members, upload.meter)
 

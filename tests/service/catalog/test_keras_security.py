@@ -56,8 +56,28 @@ ATTACKS = [
     (layer("Dense", config={"name": "nul\0byte"}), ("keras_name_path", "high")),
     (layer("TFOpLambda", config={"name": "x", "function": "io.read_file"}), ("keras_file_operation", "high")),
     (layer("Dense", config={"name": "x", "kernel_initializer": "file:///etc/shadow"}), ("keras_path_or_url", "medium")),
+    (layer("Dense", spec={"class_name": "__typespec__", "spec_name": "system", "module": "os", "config": ["id"]}),
+     ("keras_foreign_module", "critical")),
+    (layer("function", module="keras.src.utils.file_utils", config="urlretrieve"), ("keras_gadget", "critical")),
+    (layer("TensorFlowOpLayer", config={"name": "x", "node_def": '{"name": "n", "op": "TextLineDataset"}'}),
+     ("keras_file_operation", "high")),
+    (layer("TensorFlowOpLayer", config={"name": "x", "node_def": 'name: "n"\nop: "ReadFile"\n'}),
+     ("keras_file_operation", "high")),
     (layer("Gate", module=None, registered_name="corpus>Gate"), ("keras_custom_object", "info")),
 ]  # fmt: skip
+
+
+HARMLESS = [
+    layer("Dense", spec={"class_name": "__typespec__", "spec_name": "RaggedTensorSpec", "module": None, "config": []}),
+    layer("TensorFlowOpLayer", config={"name": "x", "node_def": '{"name": "ReadFile", "op": "AddV2"}'}),
+    layer("Dense", op="add", config={"name": "x", "class_name": "__tensor__", "value": "os.system"}),
+]
+
+
+@pytest.mark.parametrize("document", HARMLESS)
+def test_types_and_operations_that_only_compute(document: dict[str, Any]) -> None:
+    """A node that is only called as an operation is, a type of TensorFlow's own, data."""
+    assert found(document) == []
 
 
 @pytest.mark.parametrize(("document", "danger"), ATTACKS)

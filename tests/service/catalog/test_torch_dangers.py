@@ -132,6 +132,103 @@ def test_unknown_names_are_judged_by_their_use() -> None:
     assert worst(b"ctorch.nn.functional\nrelu\n.") is None
 
 
+def test_the_standard_library_is_not_data() -> None:
+    """What of it is not known to be plain is high in every use: its gadgets are more than any list holds (P1)."""
+    for module, name in (("stat", "filemode"), ("csv", "DictReader"), ("uuid", "_get_command_stdout")):
+        assert worst(call(module, name, text("x y")) + b".") == "high"
+        assert worst(f"c{module}\n{name}\n)\x81}}b.".encode()) == "high"
+        assert worst(f"c{module}\n{name}\n.".encode()) == "high"
+    for module, name in (("math", "exp"), ("operator", "add"), ("typing", "Any"), ("builtins", "ValueError")):
+        assert worst(f"c{module}\n{name}\n.".encode()) is None
+
+
+def test_members_of_enumerations_are_no_calls() -> None:
+    """A class called with one word or number makes an object: medium. With more, or a function, it is a call."""
+    assert worst(call("trainer.utils", "Strategy", text("steps")) + b".") == "medium"
+    assert worst(call("trainer.utils", "Level", b"K\x01") + b".") == "medium"
+    assert worst(call("trainer.utils", "Strategy", text("rm -rf /")) + b".") == "high"
+    assert worst(call("trainer.utils", "strategy", text("steps")) + b".") == "high"
+    assert worst(call("trainer.utils", "S", text("a")) + call("trainer.utils", "S", text("a b")) + b"0.") == "high"
+
+
+def test_a_partial_is_judged_by_its_function() -> None:
+    """Of a layer it is worth a word, of a command it is critical, of an unknown function high; called, it is high."""
+    assert worst(call("functools", "partial", b"ctorch.nn.modules.normalization\nLayerNorm\n") + b".") == "medium"
+    assert worst(call("functools", "partial", b"cos\nsystem\n") + b".") == "critical"
+    assert worst(call("functools", "partial", b"cacme\nrun\n") + b".") == "high"
+    assert worst(call("functools", "partial", b"ctorch.nn.modules.linear\nLinear\n") + b")R.") == "high"
+
+
+def test_allowed_stars_end_at_a_dot() -> None:
+    """A module of which every name is allowed allows no way out of it (P2)."""
+    assert worst(b"\x80\x04" + text("numpy.dtypes") + text("Float32DType") + b"\x93.") is None
+    for name in ("Float32DType.__class__", "__builtins__"):
+        assert worst(b"\x80\x04" + text("numpy.dtypes") + text(name) + b"\x93)R.") in ("critical", "high")
+
+
+@pytest.mark.parametrize(("module", "name"), [
+    ("typing", "get_type_hints"), ("typing", "_eval_type"), ("typing", "sys"), ("collections.abc", "sys"),
+    ("torch._jit_internal", "builtins.eval"), ("torch.nn.functional", "__builtins__"), ("any.module", "__loader__"),
+    ("torch.nn.init", "__builtins__.get"), ("any.module", "other.eval"), ("any.module", "subprocess.run"),
+    ("torch.fx.graph_module", "GraphModule"), ("torch.fx", "GraphModule"),
+])  # fmt: skip
+def test_what_evaluates_is_high_when_it_is_only_named(module: str, name: str) -> None:
+    """Functions of modules whose classes are data, and what is reached through modules that import others."""
+    assert worst(f"c{module}\n{name}\n.".encode()) in ("high", "critical")
+
+
+@pytest.mark.parametrize("name", [
+    "sklearn.metrics._dist_metrics.newObj", "sklearn._loss._loss.__pyx_unpickle_CyHalfSquaredError",
+])  # fmt: skip
+def test_what_a_rebuilder_is_given_is_a_class(name: str) -> None:
+    """Made, not called: medium for one that nobody knows here, as it is everywhere else."""
+    module, _, last = name.rpartition(".")
+    made = call(module, last, b"csklearn._loss._loss\nCyHalfSquaredError\n")
+    assert worst(made + b"K\x01b.") == "medium"
+
+
+@pytest.mark.parametrize(("data", "expected"), [
+    (b"cbuiltins\nstr.lower\n.", None), (b"cbuiltins\ngetattr\n(cbuiltins\nstr\n" + text("lower") + b"tR.", None),
+    (b"cbuiltins\ngetattr\n(" + text("x") + text("upper") + b"tR.", None), (b"cbuiltins\nprint\n.", None),
+    (b"cbuiltins\nstr.format\n.", "high"), (call("builtins", "str.lower", text("X")) + b".", "high"),
+    (b"cbuiltins\ngetattr\n(" + text("x") + text("__class__") + b"tR.", "critical"),
+    (call("builtins", "print", text("x")) + b".", "high"),
+])  # fmt: skip
+def test_methods_of_data_are_kept_by_tokenizers(data: bytes, expected: str | None) -> None:
+    """Named they do nothing; called, or formatting, they might."""
+    assert worst(data) == expected
+
+
+@pytest.mark.parametrize(("module", "name"), [
+    ("typing", "Optional"), ("typing", "_GenericAlias"), ("collections.abc", "Callable"),
+    ("torch.nn.functional", "relu"), ("torch.nn.init", "xavier_uniform_"),
+    ("joblib.numpy_pickle", "NumpyArrayWrapper"), ("io", "BytesIO"),
+])  # fmt: skip
+def test_classes_and_activations_are_data(module: str, name: str) -> None:
+    """Types with parameters, functions that modules keep, what stands for arrays."""
+    assert worst(f"c{module}\n{name}\n.".encode()) is None
+
+
+def test_what_asks_for_room_is_told() -> None:
+    """Small pickles that make gigabytes when loaded (P7)."""
+    much = call("builtins", "bytearray", b"\x8a\x06" + b"\xff" * 5 + b"\0")
+    assert [danger.code for danger in dangers(much + b".")] == ["pickle_allocation"]
+    assert [danger.code for danger in dangers(b"\x80\x02Nr\xff\xff\xff\xff.")] == ["pickle_memo"]
+
+
+def test_persistent_ids_that_nobody_knows_are_high() -> None:
+    """What the loading program makes of them is not told by the file (P2)."""
+    (danger,) = dangers(b"Pfile:///x\n.")
+    assert (danger.code, danger.severity) == ("pickle_persistent_id", "high")
+
+
+def test_decoys_do_not_hide_a_payload() -> None:
+    """Where more looks like pickles than is looked into, that is said as high (P4)."""
+    decoys = [b"\x80\x04" + b"N0" * 150_000 + bytes([number]) for number in range(9)]
+    found = dangers(pickle.dumps([*decoys, b"\x80\x04" + call("os", "system", text("ls")) + b"."], 4))
+    assert [(danger.code, danger.severity) for danger in found] == [("pickle_unsearched", "high")]
+
+
 def test_a_known_name_in_a_wrong_module_is_unknown() -> None:
     """`evil.Conv2d` and a dotted name below a layer class are not PyTorch's."""
     assert worst(call("evil", "Conv2d", b"N") + b".") == "high"

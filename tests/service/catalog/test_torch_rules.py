@@ -21,6 +21,7 @@ Sizes = tuple[int, ...]
         ({"weight": (8, 8, 5, 5), "bias": (8,)}, "unknown"),
         ({"weight": (8, 3, 5, 5)}, "unknown"),
         ({"weight": (8, 2, 3, 3), "bias": (4,)}, "conv_transpose2d"),
+        ({"weight": (8, 2, 3, 3), "bias": (0,)}, "unknown"), ({"weight": (8, 0, 3, 3), "bias": (4,)}, "unknown"),
         ({"weight": (8, 3, 5, 5, 5), "bias": (8,)}, "conv3d"),
         ({"weight": (3, 4, 5), "bias": (3, 4, 5)}, "layer_norm"),
         ({"weight": (4,), "bias": (4,)}, "unknown"),

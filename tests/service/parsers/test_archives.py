@@ -12,7 +12,14 @@ import pytest
 import zstandard
 
 from service.config import Limits
-from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile, UnsupportedFeature
+from service.errors import (
+    InconsistentArchive,
+    InputError,
+    LimitExceeded,
+    MalformedFile,
+    TruncatedFile,
+    UnsupportedFeature,
+)
 from service.parsers.archives import CONTENT, is_archive, open_archive
 from service.parsers.gzip import open_gzip
 from service.parsers.zstd import BLOCK, ZstdSource
@@ -102,6 +109,30 @@ def test_broken_gzip_files_are_named(how: str) -> None:
     data, error = BROKEN[how]
     with pytest.raises(error):
         open_gzip(source(data))
+
+
+def unpacked(data: bytes) -> bytes:
+    """All of a gzip file's content."""
+    opened = open_gzip(source(data))
+    return opened.read_at(0, opened.size)
+
+
+@pytest.mark.parametrize("length", [1, 262_143, 262_144, 262_145, 600_000])
+def test_a_gzip_file_ends_with_its_content(length: int) -> None:
+    """Its last bytes are had where nothing follows; more content, another member or other bytes are another file."""
+    content = (NOISE * 20)[:length].ljust(length, b"x")
+    plain = gzip.compress(content, mtime=0)
+    assert unpacked(plain) == content
+    for odd in (gzip.compress(content, mtime=0) * 2, plain[:-8] + b"behind" + plain[-8:],
+                gzip.compress(content + b"more", mtime=0)[:-4] + length.to_bytes(4, "little")):  # fmt: skip
+        with pytest.raises(InconsistentArchive):
+            unpacked(odd)
+
+
+def test_a_gzip_file_that_states_too_little_is_refused_at_once() -> None:
+    """As one whose last member is empty."""
+    with pytest.raises(InconsistentArchive):
+        open_gzip(source(gzip.compress(NOISE, mtime=0) + gzip.compress(b"", mtime=0)))
 
 
 def test_broken_zstandard_data_is_named() -> None:

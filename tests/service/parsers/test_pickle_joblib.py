@@ -7,7 +7,7 @@ import pytest
 
 from service.config import Limits
 from service.errors import InputError, MalformedFile, TruncatedFile
-from service.parsers.pickle_joblib import Raw, run_joblib
+from service.parsers.pickle_joblib import Raw, names_joblib, run_joblib
 from service.parsers.pickle_types import Trace
 from service.source import BytesSource, Meter
 from tests.service.parsers.joblibs import SAMPLE, body, mapping, sample, wrapper
@@ -84,3 +84,12 @@ def test_a_stream_cut_anywhere_is_truncated_or_malformed() -> None:
     data = sample()
     for length in range(2, len(data)):
         assert isinstance(run(data[:length]).broken, MalformedFile)
+
+
+def test_whether_joblib_is_named_at_all() -> None:
+    """By the class that stands for arrays, of any of its homes; other classes of joblib do not put bytes between."""
+    array = np.ones(2)
+    for module in ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle"):
+        assert names_joblib(run(mapping({"a": wrapper(array, module=module)})))
+    assert not names_joblib(run(mapping({"a": b"cjoblib.numpy_pickle\nNDArrayWrapper\n"})))
+    assert not names_joblib(run(mapping({"a": body("joblib.numpy_pickle.NumpyArrayWrapper")})))

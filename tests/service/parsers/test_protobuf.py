@@ -19,6 +19,7 @@ from service.parsers.protobuf import (
     fields,
     message,
     packed,
+    said_once,
     signed,
     text_of,
 )
@@ -200,3 +201,12 @@ def test_a_message_held_whole_does_not_reach_beyond_its_file() -> None:
             fields(Memory(source(payload(1, b"abc"))), 1, length)
     large = b"\x08\x01" * 50_000
     assert sum(1 for _ in fields(Memory(source(large)), 0, len(large))) == 50_000
+
+
+def test_what_a_schema_has_once_is_refused_twice() -> None:
+    """The place of the second is told; alone it is given back."""
+    first, second = Field(7, 2, 0, 4, 8), Field(7, 2, 0, 20, 8)
+    assert said_once(None, first) is first
+    with pytest.raises(MalformedFile) as caught:
+        said_once(first, second)
+    assert caught.value.info.offset == 20

@@ -58,6 +58,44 @@ def test_members_are_those_of_tarfile(form: int) -> None:
     assert found.anomalies == ()
 
 
+def member(name: bytes, size: int, kind: bytes, *, magic: bytes = b"ustar\x0000", prefix: bytes = b"") -> bytes:
+    """One header, by hand."""
+    head = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"0" * 11 + b"\0" + b" " * 8
+    block = bytearray((head + kind + bytes(100) + magic + bytes(80) + prefix).ljust(512, b"\0"))
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+END = bytes(1024)
+
+
+@pytest.mark.parametrize("odd", [
+    member(b"odd", 512, b"Z") + bytes(512), member(b"odd/", 512, b"\0") + bytes(512),
+    member(b"odd", 512, b"1") + bytes(512),
+    member(b"odd", 1, b"0", magic=b"ustar  \0", prefix=b"other") + bytes(512),
+    member(b"all", 14, b"g") + b"14 path=other\n".ljust(512, b"\0"), END + member(b"behind", 0, b"0"),
+])  # fmt: skip
+def test_headers_that_programs_understand_differently_are_refused(odd: bytes) -> None:
+    """Unknown kinds, folders and links with content, old prefixes, names for all, archives behind the end (A14)."""
+    assert opened(member(b"a", 0, b"0") + member(b"odd", 1, b"0") + bytes(512) + END).names == ("a", "odd")
+    with pytest.raises(InconsistentArchive):
+        opened(member(b"a", 0, b"0") + odd + END)
+
+
+def test_sparse_files_are_passed_over_with_their_maps() -> None:
+    """The old kind with a map that goes on behind the header, and the kind of pax records: listed, not opened."""
+    old = bytearray(member(b"s", 512, b"S", magic=b"ustar  \0"))
+    old[482] = 1
+    old[148:156] = b" " * 8
+    old[148:156] = b"%06o\0 " % sum(old)
+    more = bytes(504) + b"\0" + bytes(7)
+    found = opened(bytes(old) + more + bytes(512) + member(b"after", 1, b"0") + b"x".ljust(512, b"\0") + END)
+    assert (found.names, [danger.code for danger in found.anomalies]) == (("after",), ["archive_link"])
+    record = b"22 GNU.sparse.major=1\n"
+    pax = member(b"x", len(record), b"x") + record.ljust(512, b"\0") + member(b"s", 512, b"0") + bytes(512)
+    assert opened(pax + END).names == ()
+
+
 def test_names_outside_ascii_are_read() -> None:
     """Pax records carry UTF-8."""
     assert opened(archive(("größe/重み", b"1"))).names == ("größe/重み",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -192,14 +193,53 @@ def test_symbolic_links_are_named() -> None:
     assert [danger.code for danger in opened(out.getvalue()).anomalies] == ["archive_link"]
 
 
-def test_hidden_bytes_between_entries_are_named() -> None:
-    """A gap large enough for an entry that the directory does not list is an anomaly."""
+def gapped(filling: bytes) -> bytes:
+    """An archive with bytes that belong to no entry before its directory."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as target:
         target.writestr("shown", b"1")
-        out.write(b"PK\x03\x04" + b"hidden" * 20)
+        out.write(filling)
         target.start_dir = out.tell()
-    assert [danger.code for danger in opened(out.getvalue()).anomalies] == ["archive_gap"]
+    return out.getvalue()
+
+
+def test_hidden_bytes_between_entries_are_named() -> None:
+    """A gap large enough for an entry is an anomaly."""
+    assert [danger.code for danger in opened(gapped(b"hidden" * 20)).anomalies] == ["archive_gap"]
+
+
+@pytest.mark.parametrize("sign", [b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"])
+def test_entries_that_the_directory_does_not_name_are_refused(sign: bytes) -> None:
+    """Who reads an archive from its beginning on finds an entry, or a directory, where others find a gap."""
+    with pytest.raises(InconsistentArchive):
+        opened(gapped(b"\0" * 9 + sign + b"hidden" * 20))
+
+
+def described(descriptor: bytes) -> bytes:
+    """An archive written without seeking back, its only member followed by this descriptor."""
+    data = b"pickled" * 9
+    crc, size, name = zlib.crc32(data), len(data), b"m"
+    local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 8, 0, 0, 0, 0, 0, 0, 1, 0) + name + data + descriptor
+    central = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 8, 0, 0, 0, crc, size, size, 1, 0, 0, 0, 0, 0, 0) + name
+    return local + central + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local), 0)
+
+
+def test_descriptors_say_what_the_directory_says() -> None:
+    """With or without a signature, of 32 or 64 bits; another size or checksum is another archive to who reads it."""
+    data = b"pickled" * 9
+    crc, size = zlib.crc32(data), len(data)
+    for good in (struct.pack("<3I", crc, size, size), struct.pack("<I2Q", crc, size, size)):
+        for sign in (b"", b"PK\7\x08"):
+            assert opened(described(sign + good)).read("m", 1000) == data
+    for bad in (b"", struct.pack("<3I", crc, 9, 9), b"PK\7\x08" + struct.pack("<3I", crc ^ 1, size, size)):
+        with pytest.raises(InconsistentArchive):
+            opened(described(bad)).read("m", 1000)
+
+
+def test_names_that_differ_in_case_only_are_named() -> None:
+    """PyTorch looks names up without regard to case."""
+    (danger,) = opened(archive({"m/data.pkl": b"1", "m/DATA.PKL": b"2"})).anomalies
+    assert (danger.code, danger.severity, danger.member) == ("archive_case_clash", "medium", "m/DATA.PKL")
 
 
 def test_is_zip_looks_at_four_bytes() -> None:

@@ -150,7 +150,7 @@ def test_a_folder_tells_what_its_config_says() -> None:
     )  # fmt: skip
     assert (tags["model_type"], tags["torch_dtype"], tags["quantization_config"]) == ("llama", "float32", {"bits": 4})
     assert tags["config"]["hidden_size"] == 32
-    assert [(one.code, one.detail) for one in found.security] == [("remote_code", "AutoModel: a--b.C")]
+    assert [(one.code, one.detail) for one in found.security] == [("remote_code", "/auto_map: AutoModel: a--b.C")]
     broken = read({"model.safetensors": data, "config.json": b'{"a": '})
     assert ([(one.rule, one.path) for one in broken.findings], len(weights(broken))) == (
         [("config_unreadable", "config.json")], 30,

@@ -113,3 +113,10 @@ def test_bounds_on_bytes_layers_and_depth() -> None:
 def test_a_document_above_the_size_limit_is_still_recognised() -> None:
     """It begins like Keras' JSON, so the answer is the limit and not an unknown format."""
     assert keras_json.accept(upload(WHOLE, Limits(spec_bytes=20)))
+
+
+def test_dangers_go_with_the_request() -> None:
+    """A Lambda's code is nothing that the builder could look into."""
+    lam = {"class_name": "Lambda", "config": {"name": "l", "function": ["4wEAAAA=", None, None]}}
+    request = keras_json.read(upload({"class_name": "Sequential", "config": {"name": "s", "layers": [lam]}}))
+    assert [(danger.code, danger.path) for danger in request.dangers] == [("keras_lambda", "l")]

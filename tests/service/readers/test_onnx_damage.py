@@ -109,6 +109,15 @@ def test_names_that_reach_outside(location) -> None:
     assert not reader.accept(upload({"model.onnx": apart(outside("a", 2, location=location)), location: bytes(8)}))
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_any_of_several_names_may_reach_outside(first: bool) -> None:
+    """Readers differ in which of two they take: both are looked at, and neither is looked up."""
+    tensor = outside("a", 2, location="../w.bin" if first else "w.bin")
+    tensor.external_data.add(key="location", value="w.bin" if first else "../w.bin")
+    found = read(apart(tensor))
+    assert [(danger.code, danger.detail) for danger in found.security] == [("onnx_external_path", "../w.bin")]
+
+
 def test_a_folder_is_taken_apart() -> None:
     """`find` gives each model with the files that it names, and nothing else; `accept` says yes to each such set."""
     parts = {

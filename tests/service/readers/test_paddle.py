@@ -8,8 +8,10 @@ import random
 from collections.abc import Mapping
 from types import ModuleType
 
+import numpy as np
 import pytest
 
+from service.catalog.paddle_states import NAMES
 from service.config import Limits
 from service.enrich.pipeline import enrich
 from service.errors import InputError, MalformedFile, MalformedJson, TruncatedFile, UnsupportedFeature
@@ -229,6 +231,19 @@ def test_a_checkpoint_has_a_model_and_an_optimizer() -> None:
     assert "model.conv" in {layer.path for layer in model.layers}
     assert [state.name for state in model.states] == ["opt"]
     assert model.info.tags["epoch"] == 3
+
+
+def test_dictionaries_in_one_another_may_be_named_alike() -> None:
+    """What holds two of them is there once; layers of one name have a number: no path twice, no weight lost."""
+    one, other = {"conv.weight": np.ones((2, 3, 1, 1), "<f4")}, {"conv.weight": np.ones((4, 3, 1, 1), "<f4")}
+    saved = {NAMES: {}, "a": {"b": one, "fc.weight": np.ones((2, 3), "<f4")}, "a.b": other, ("x",): one, ("y",): other}
+    model = read(paddle_params, {"x.pdparams": pickle.dumps(saved, 2)})
+    assert {layer.path: layer.weights[0].count for layer in model.layers if layer.weights} == {
+        "a.fc": 6, "a.b.conv": 6, "a.b.conv_2": 12, "<tuple>.conv": 6, "<tuple>.conv_2": 12,
+    }  # fmt: skip
+    paths = [layer.path for layer in model.layers]
+    assert len(paths) == len(set(paths))
+    assert all(layer.parent is None or layer.parent in paths[:at] for at, layer in enumerate(model.layers))
 
 
 class _Opener:

@@ -236,6 +236,18 @@ def test_operators_of_others_are_told(name: str, code: str) -> None:
     assert layer.weights[0].role == "parameter"
 
 
+@pytest.mark.parametrize(("name", "expected"), [
+    ("FlexReadFile", ("tf_file_operation", "high")), ("FlexEagerPyFunc", ("tf_code_operation", "critical")),
+    ("FlexSaveV2", ("tflite_flex_operator", "low")), ("FlexMatMul", ("tflite_flex_operator", "low")),
+])  # fmt: skip
+def test_operations_of_tensorflow_are_told_for_what_they_do(name: str, expected: tuple[str, str]) -> None:
+    """As in a graph of TensorFlow; the savers of models that go on learning are given their path by the caller."""
+    tensors = [tensor("x", [1, 5]), tensor("y", [1, 3])]
+    operator = {0: ("I", 0), 1: ("i", [0]), 2: ("i", [1])}
+    found = read(made(tensors, operator, code={0: ("b", CUSTOM), 1: name}))
+    assert [(one.code, one.severity, one.path) for one in found.security] == [(*expected, "y")]
+
+
 def test_states_are_variables_without_data() -> None:
     """An LSTM's states are not stored, so they are told and not counted; its gates are weights of their own."""
     gates = [tensor(f"g{at}", [4, 3] if at < 4 else [4, 4], 0, 1 + at) for at in range(8)]

@@ -78,7 +78,7 @@ def test_whose_it_is() -> None:
 @pytest.mark.parametrize(("protocol", "end", "sentence", "offset"), [
     (0, -5, "The pickle ends within a line.", -11),
     (2, -7, "The pickle needs 8 more bytes here, but only 5 follow.", -12),
-    (4, -400, "A frame announces 15,679 bytes, but only 15,279 follow.", -15_679),
+    (4, -400, "The pickle needs 9 more bytes here, but only 1 follow.", -401),
 ])  # fmt: skip
 def test_a_pickle_that_ends_too_early_is_refused(protocol: int, end: int, sentence: str, offset: int) -> None:
     """With the place where the next opcode, or the rest of one, should be."""
