@@ -108,7 +108,7 @@ class Checker:
 
     def __init__(self) -> None:
         self._known: dict[str, set[bytes]] = {name: set() for name in _pieces}
-        self._sentences = light.Sentences(lambda _: None)
+        self._sentences = light.Sentences(lambda _: None, new=True)
 
     def checked_list(self, untrusted_layers: msgspec.Raw) -> list[bytes]:
         """The lines of the layers in a list; none of an empty one. Raises msgspec.DecodeError for anything else."""

@@ -79,13 +79,13 @@ class Received:
     def __init__(self, maximum: int, tell: Callable[[float], None] | None = None) -> None:
         self._maximum, self._tell = maximum, tell
         self._untrusted = bytearray()
-        self._size = self._talked = 0
+        self._size = self._talked = self._weight = 0
         self._share: float | None = None
         self._checker = decoding.Checker()
         self._layers: list[bytes] = []
 
     def take(self, untrusted: bytes) -> None:
-        """More of it. LimitExceeded for too many bytes, WorkerCrashed for layers that are none."""
+        """More of it. LimitExceeded for too many bytes or too much in them, WorkerCrashed for layers that are none."""
         self._untrusted += untrusted
         self._size += len(untrusted)
         while self._untrusted and self._frame():
@@ -98,7 +98,7 @@ class Received:
 
     def answer(self) -> wire.Answer:
         """The typed answer. WorkerCrashed if what came is none."""
-        return wire.decode_answer(bytes(self._untrusted), self._layers)
+        return wire.decode_answer(bytes(self._untrusted), self._layers, self._weight)
 
     def _frame(self) -> bool:
         """Take off the frame that the rest begins with; False where it begins with no whole one."""
@@ -109,6 +109,8 @@ class Received:
         if mark != _LAYERS_MARK or len(self._untrusted) < _LAYERS.size:
             return False
         end = _LAYERS.size + _LAYERS.unpack_from(self._untrusted)[1]
+        if end > self._maximum:  # none of ours announces more than it may send: what follows is not collected
+            raise too_large(self._maximum, end)
         if len(self._untrusted) < end:
             return False
         with memoryview(self._untrusted) as view:
@@ -129,6 +131,7 @@ class Received:
             self._share = min(done / total, 1.0)
 
     def _check(self, untrusted_layers: bytes) -> None:
+        self._weight = wire.weighed(untrusted_layers, self._weight)
         try:
             self._layers.append(self._checker.checked(untrusted_layers))
         except (msgspec.DecodeError, ValueError, RecursionError) as error:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from service.costs import ByDtype, Extents, Quantity
-from service.language import Message, as_data, from_data
+from service.language import Message, as_data, from_child, from_data
 from service.tree import Explanation, Term
 
 IN_COST: dict[str, Any] = {
@@ -77,17 +77,20 @@ class Sentence(msgspec.Struct):
 
 _sentence = msgspec.json.Decoder(Sentence)
 _message: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message, dec_hook=from_data)
+_new_message: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message, dec_hook=from_child)
 _OBJECT, _LIST = ord("{"), ord("[")
 
 
 class Sentences(Generic[T]):
     """Takes sentences as JSON, equal ones only once, and those that are filled into others before these.
 
-    `make` gets a sentence whose arguments are plain, or what it made of the sentences that they were.
+    `make` gets a sentence whose arguments are plain, or what it made of the sentences that they were. `new`: they were
+    written by this version a moment ago, so that a bare text is none.
     """
 
-    def __init__(self, make: Callable[[Message], T]) -> None:
+    def __init__(self, make: Callable[[Message], T], *, new: bool = False) -> None:
         self._make = make
+        self._decoder = _new_message if new else _message
         self._known: dict[bytes, tuple[T, int]] = {}
 
     def of(self, text: bytes) -> T:
@@ -123,7 +126,7 @@ class Sentences(Generic[T]):
 
     def _whole(self, text: bytes) -> tuple[T, int]:
         """One with lists in it, or a bare text, which is a sentence of an older version."""
-        message = _message.decode(text)
+        message = self._decoder.decode(text)
         return self._make(message), _depth(message, 0)
 
 

@@ -7,16 +7,16 @@ and named `untrusted_*` until then. Nothing is ever pickled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from service import decoding, light
 from service.comparisons import Comparison
 from service.config import Limits
-from service.errors import ErrorInfo, WorkerCrashed
+from service.errors import ErrorInfo, LimitExceeded, WorkerCrashed
 from service.formats import BuildRequest
-from service.language import Message, as_data, from_data, msg
+from service.language import Message, as_data, from_child, from_data, msg
 from service.splicing import BREAK, around, in_lines
 from service.tree import Frozen, Layer, Model, Report
 
@@ -65,6 +65,11 @@ class Task(Frozen, frozen=True, kw_only=True):
         return 2 * one if self.work == "compare" else one
 
 
+MAX_WORD = 200
+Word = Annotated[str, msgspec.Meta(max_length=MAX_WORD)]
+"""A name or version of ours or a framework's."""
+
+
 class Answer(Frozen, frozen=True, kw_only=True):
     """Exactly one of `model`, `build`, `error`, `probes`, `comparison`, with what the child measured about itself.
 
@@ -76,10 +81,10 @@ class Answer(Frozen, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     probes: dict[str, bool] | None = None
     comparison: Comparison | None = None
-    reader: str = ""
-    framework_version: str | None = None
-    bytes_read: int = 0
-    seconds: float = 0.0
+    reader: Word = ""
+    framework_version: Word | None = None
+    bytes_read: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Ended(Frozen, frozen=True, kw_only=True):
@@ -109,11 +114,14 @@ TASK_BYTES = 128 << 10
 MAX_FILES = 250
 """Most upload files of one task: the kernel passes at most 253 descriptors at once, one is the answer's."""
 
+MAX_WEIGHT = 60_000_000
+"""Of an answer, as `weight` has it: a real one of 256 MiB has at most 56 million. A made one of as many bytes, but of
+empty lists and sentences, would take its reader 16 GB and minutes."""
+
 STARTED = b"started"
 """The warm process's word, with the child's pidfd, that a task is in a child's hands."""
 LAYER_FAILED = 100
 """A child exits with this plus the number of the layer that it could not put on, before it has read anything."""
-
 
 
 def _as_data(value: object) -> Any:
@@ -125,11 +133,11 @@ _encoder = msgspec.json.Encoder(enc_hook=_as_data)
 _LIGHT_MODEL = light.partly(Model, {"layers": msgspec.Raw})
 _answer_decoder = msgspec.json.Decoder(
     light.partly(Answer, {"model": _LIGHT_MODEL | None}),
-    dec_hook=from_data,
+    dec_hook=from_child,
 )
 _comparison_decoder = msgspec.json.Decoder(Comparison, dec_hook=from_data)
 _task_decoder = msgspec.json.Decoder(Task)
-_build_decoder = msgspec.json.Decoder(BuildRequest)
+_build_decoder = msgspec.json.Decoder(BuildRequest, dec_hook=from_data)
 _ended_decoder = msgspec.json.Decoder(Ended)
 _warm_decoder = msgspec.json.Decoder(Warm)
 
@@ -207,6 +215,8 @@ def _answer(light: Any, checked: Sequence[bytes]) -> Answer:
     """The answer; its model's layers are those that came before, or its own, once they are checked."""
     values = {name: getattr(light, name) for name in Answer.__struct_fields__}
     if light.model is not None:
+        if max(len(light.model.info.format), len(light.model.info.framework)) > MAX_WORD:
+            raise ValueError("the name of a format is too long")
         own = decoding.Checker().checked_list(light.model.layers)
         if own and checked:
             raise ValueError("layers in two places")
@@ -217,8 +227,24 @@ def _answer(light: Any, checked: Sequence[bytes]) -> Answer:
     return Answer(**values)
 
 
-def decode_answer(untrusted_answer: bytes, checked_layers: Sequence[bytes] = ()) -> Answer:
-    """The typed answer; WorkerCrashed if the bytes are not one. `checked_layers` came before it."""
+def weighed(untrusted: bytes, before: int = 0) -> int:
+    """`before`, and what decoding some JSON costs; LimitExceeded where it would fill the memory.
+
+    Roughly in units of 50 bytes: an object is much, a list less, a value little.
+    """
+    weight = before + 10 * untrusted.count(b"{") + 2 * untrusted.count(b"[") + untrusted.count(b",")
+    if weight > MAX_WEIGHT:
+        too_large = msg("The description of this model is too large.")
+        raise LimitExceeded("answer_weight", MAX_WEIGHT, too_large, value=weight)
+    return weight
+
+
+def decode_answer(untrusted_answer: bytes, checked_layers: Sequence[bytes] = (), weight: int = 0) -> Answer:
+    """The typed answer. `checked_layers` of this `weight` came before it.
+
+    WorkerCrashed if the bytes are not one, LimitExceeded if they would fill the memory.
+    """
+    weighed(untrusted_answer, weight)
     try:
         answer = _answer(_answer_decoder.decode(untrusted_answer), checked_layers)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

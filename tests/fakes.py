@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from service import wire
 from service.comparisons import Comparison, Side
-from service.config import Settings
+from service.config import Access, Settings
 from service.errors import MalformedFile, UnknownFormat, WorkerCancelled, WorkerCrashed, WorkerUnavailable
 from service.formats import BuildRequest
 from service.language import msg
@@ -135,7 +135,8 @@ def services(folder: Path, sandbox: FakeSandbox, **settings: Any) -> Services:
     """The parts of one web process below `folder`; the engine is not started."""
     from service.web.services import assemble
 
-    return assemble(Settings(data_dir=folder, min_free_disk_bytes=0, **settings), sandbox)  # type: ignore[arg-type]
+    local: dict[str, Any] = {"access": Access(bound="127.0.0.1")}
+    return assemble(Settings(data_dir=folder, min_free_disk_bytes=0, **(local | settings)), sandbox)  # type: ignore[arg-type]
 
 
 def wait_for(condition: Any, seconds: float = 10.0) -> Any:

@@ -70,7 +70,9 @@ class Sandbox:
                 return self._attempt(kind, task, data, descriptors, talk)
             except ConnectionLost:
                 continue
-        raise WorkerUnavailable(msg("The warm process of kind {kind} died twice during this task.", kind=kind))
+        raise WorkerUnavailable(
+            msg("The warm process of kind {kind} died twice during this task.", kind=kind), deaths=_ATTEMPTS
+        )
 
     def states(self) -> dict[str, KindState]:
         """Every kind and how it stands; all at rest where no supervisor lives."""
@@ -87,7 +89,7 @@ class Sandbox:
             talk.send(data, descriptors)
             talk.wait_for_child(_START_SECONDS, lambda: self._hopeless(kind))
             received, ended = talk.collect(task.seconds, task.limits.answer_bytes)
-        answer = exchange.judge(received, ended)
+        answer = exchange.judge(received, ended, starved=ended.status < 0 and talk.starved)
         return Outcome(answer=answer, peak_memory_bytes=ended.peak_memory_bytes, seconds=time.monotonic() - start)
 
     def _connect(self, kind: str) -> socket.socket:

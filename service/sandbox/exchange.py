@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import msgspec
 
-from service import errors, plain, wire
+from service import errors, faults, plain, wire
 from service.errors import (
     ErrorInfo,
     InputError,
@@ -32,6 +32,7 @@ from service.errors import (
 )
 from service.frames import Received
 from service.language import Message, msg
+from service.sandbox import memory
 
 _TICK = 0.05
 """Seconds between two looks at whether the task was called off."""
@@ -39,6 +40,8 @@ _BURIAL_SECONDS = 2.0
 """How long to wait for a killed child to be gone."""
 _CHUNK = 1 << 20
 _PACKET = 4096
+_ERROR_BYTES = 1 << 20
+"""Longest error, its words cut to size: it is kept with the job, and told again and again."""
 _PIPE_BYTES = 1 << 20
 """What a child may be ahead of us: the most that the kernel gives without being asked by root."""
 
@@ -64,6 +67,7 @@ class Exchange:
         self._progress = progress
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._reading, False)
+        self._kernel_kills = memory.kernel_kills()
         with contextlib.suppress(OSError):  # this user has too many large pipes already: it stays small
             fcntl.fcntl(self._reading, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._child: int | None = None
@@ -109,6 +113,7 @@ class Exchange:
         if data != wire.STARTED or not handles:
             raise ConnectionLost
         self._child = handles[0]
+        faults.point("child.started")
 
     def collect(self, seconds: float, maximum: int) -> tuple[Received, wire.Ended]:
         """What the child wrote, at most `maximum` bytes, and how it ended, within `seconds`.
@@ -120,18 +125,26 @@ class Exchange:
         waiting = {self._reading, self._connection.fileno()}
         while waiting:
             ready = self._readable(waiting, until)
-            if not ready and time.monotonic() >= until:
-                raise WorkerTimeout(
-                    msg("It took longer than {seconds} seconds and was stopped.", seconds=f"{seconds:g}")
-                )
             if self._connection.fileno() in ready:
                 self._ended = self._receive_end()
                 waiting.discard(self._connection.fileno())
+            late = time.monotonic() >= until
+            if late and not (ready and self._ended):  # one that never stops writing is late as well
+                raise WorkerTimeout(
+                    msg("It took longer than {seconds} seconds and was stopped.", seconds=f"{seconds:g}")
+                )
             if self._reading in ready and not self._read_into(received):
                 waiting.discard(self._reading)
         if self._ended is None:
             raise ConnectionLost
+        faults.point("answer.received")
         return received, self._ended
+
+    @property
+    def starved(self) -> bool:
+        """Whether the kernel may have killed the child for want of memory."""
+        now = memory.kernel_kills()
+        return now is None or now != self._kernel_kills
 
     def _read_into(self, received: Received) -> bool:
         """Take what the pipe holds; False at its end."""
@@ -178,10 +191,13 @@ def _kill(child: int) -> None:
     select.select([child], [], [], _BURIAL_SECONDS)
 
 
-def judge(received: Received, ended: wire.Ended) -> wire.Answer:
-    """The answer, if the child came to a good end and has one; else its error or how it died, raised."""
+def judge(received: Received, ended: wire.Ended, *, starved: bool = True) -> wire.Answer:
+    """The answer, if the child came to a good end and has one; else its error or how it died, raised.
+
+    `starved`: whether the kernel may have killed it.
+    """
     if ended.status < 0:
-        raise _death(-ended.status)
+        raise _death(-ended.status, starved=starved)
     if ended.status >= wire.LAYER_FAILED:
         raise WorkerUnavailable(msg("A worker could not confine itself and has read nothing."))
     if ended.status > 0:
@@ -192,8 +208,10 @@ def judge(received: Received, ended: wire.Ended) -> wire.Answer:
     return answer
 
 
-def _death(number: int) -> WorkerError:
-    if number == signal.SIGKILL:  # nothing of ours killed it: the kernel did, for want of memory
+def _death(number: int, *, starved: bool) -> WorkerError | WorkerUnavailable:
+    if number == signal.SIGKILL and not starved:  # nothing of ours killed it, nor did the kernel
+        return WorkerUnavailable(msg("The process of the analysis was killed from outside."))
+    if number == signal.SIGKILL:
         return WorkerOutOfMemory(msg("The analysis was stopped because the system ran out of memory."))
     if number == signal.SIGXCPU:
         return WorkerTimeout(msg("The analysis used more processor time than it may and was stopped."))
@@ -205,12 +223,18 @@ def _death(number: int) -> WorkerError:
 
 
 def _checked(untrusted_error: ErrorInfo) -> ErrorInfo:
-    """The error as data of ours: a child may blame the input or itself, nobody else, and in bounded words."""
+    """The error as data of ours: a child may blame the input or itself, nobody else, and in bounded words.
+
+    Whether it was too slow or was called off is for those to say who watched it.
+    """
     kind = errors.BY_CODE.get(untrusted_error.code)
-    if kind is None or not issubclass(kind, InputError | WorkerError):
+    if kind is None or not issubclass(kind, InputError | WorkerCrashed | WorkerOutOfMemory):
         raise WorkerCrashed(msg("The worker's answer was not understood."), reason="unknown error code")
     fields = {name: _bounded(value) for name, value in msgspec.structs.asdict(untrusted_error).items()}
-    return msgspec.structs.replace(untrusted_error, **fields)
+    checked = msgspec.structs.replace(untrusted_error, **fields)
+    if len(wire.encode(wire.Answer(error=checked))) > _ERROR_BYTES:
+        raise WorkerCrashed(msg("The worker's answer was not understood."), reason="an endless error")
+    return checked
 
 
 def _bounded(untrusted: Any) -> Any:

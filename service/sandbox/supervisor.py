@@ -27,6 +27,8 @@ from service.sandbox.state import KindState
 
 REFUSED = 3
 """Exit status: a layer of the wall is missing, or a setting is wrong."""
+_DISK_SECONDS = 1.0
+"""Between two tries to write down how the kinds stand."""
 
 
 class RefusedError(Exception):
@@ -106,28 +108,42 @@ def _loop(
     keepers: dict[str, Keeper], absent: dict[str, KindState], settings: Settings, parent: int, runtime_dir: Path
 ) -> None:
     published: dict[str, KindState] = {}
+    stuck = False
     while True:
         for keeper in keepers.values():
             keeper.look()
         current = {**absent, **{kind: keeper.state for kind, keeper in keepers.items()}}
         if not settings.allow_unconfined:
             _check(current)
-        if current != published:
-            state.publish(runtime_dir, current)
+        stuck = current != published and not _publish(runtime_dir, current, again=stuck)
+        if not stuck:
             _report(published, current)
             published = current
         for keeper in keepers.values():
             keeper.release()
         waiting = {fd: act for keeper in keepers.values() for fd, act in keeper.waits_for().items()}
-        for descriptor in _wait([parent, *waiting], keepers):
+        for descriptor in _wait([parent, *waiting], keepers, longest=_DISK_SECONDS if stuck else None):
             if descriptor == parent:
                 return
             waiting[descriptor]()
 
 
-def _wait(descriptors: Sequence[int], keepers: dict[str, Keeper]) -> list[int]:
-    """Those that became readable before the next moment at which a keeper has something to do."""
+def _publish(runtime_dir: Path, current: dict[str, KindState], *, again: bool) -> bool:
+    """Whether it could be written: a disk that takes nothing is no reason to end what runs. It is said once."""
+    try:
+        state.publish(runtime_dir, current)
+    except OSError as error:
+        if not again:
+            sys.stderr.write(f"weighbridge: {runtime_dir} cannot be written: {error.strerror}. It is tried again.\n")
+        return False
+    return True
+
+
+def _wait(descriptors: Sequence[int], keepers: dict[str, Keeper], *, longest: float | None) -> list[int]:
+    """Those that became readable before the next moment at which a keeper has something to do, or for so long."""
     moments = [moment for keeper in keepers.values() if (moment := keeper.next_moment()) is not None]
+    if longest is not None:
+        moments.append(time.monotonic() + longest)
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)

@@ -50,7 +50,7 @@ def main() -> NoReturn:
     os.chdir("/")
     with _hushed():
         loaded = kit.load(given.kind, given.test_module)
-    plan = proof.rehearse(_plan(given), loaded)
+    plan = proof.rehearse(confine.ground(confine.plan_for(given.kind, given.without)), loaded)
     warm = proof.prove(plan, loaded)
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every page
@@ -74,14 +74,6 @@ def _hushed() -> Iterator[None]:
         os.dup2(heard, 2)
         os.close(heard)
         os.close(nothing)
-
-
-def _plan(given: argparse.Namespace) -> confine.Plan:
-    return confine.Plan(
-        parent=os.getpid(),
-        layers=frozenset(confine.LAYERS) - frozenset(given.without),
-        readable=confine.readable_folders(given.kind),
-    )
 
 
 if __name__ == "__main__":

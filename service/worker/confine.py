@@ -1,7 +1,10 @@
 """The layers that a child puts on before it reads anything, in order; knows each by name, not what it protects.
 
-`stand` puts on what can be put on before the task is known; `close` the rest: limits that the task names, and the
-filter, after which not even receiving a descriptor is possible. A layer that fails is an error, never skipped.
+`ground` puts on what the warm process itself stands under, and so every child. `stand` puts on what a child can put on
+before its task is known; `close` the rest: limits that the task names, and the filter, after which not even receiving a
+descriptor is possible. A layer that fails is an error, never skipped.
+
+A kind that reads uploads is sealed: with its task it has all that it will ever open, so that it may open nothing more.
 """
 
 from __future__ import annotations
@@ -13,16 +16,19 @@ import signal
 import struct
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from service.tree import Frozen
 from service.wire import LAYER_FAILED
 from service.worker import landlock, seccomp, syscalls
 
 LAYERS = (
+    "refusals",
     "descriptors",
     "session",
     "parent_death",
@@ -34,6 +40,8 @@ LAYERS = (
     "seccomp",
 )
 """In the order in which they are put on. oom_first opens a file that undumpable would close to us."""
+SEALED = frozenset({"static", "values"})
+"""Kinds that import nothing once they are warm; the others build with frameworks, which do so all the time."""
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -42,6 +50,14 @@ SPARE_DESCRIPTORS = 64
 _KEPT_DESCRIPTORS = 4
 """Standard input, output, error, and the channel to the warm process."""
 _SECONDS_TO_DIE = 2
+_NOTHING = (
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_CORE,
+    resource.RLIMIT_MEMLOCK,
+    resource.RLIMIT_MSGQUEUE,
+    resource.RLIMIT_SIGPENDING,
+)
+"""Limits of which a child has none to spend: of the last three all processes of a user draw on one store."""
 
 
 class Plan(Frozen, frozen=True, kw_only=True):
@@ -51,11 +67,13 @@ class Plan(Frozen, frozen=True, kw_only=True):
         parent: The warm process; a child whose parent is another is an orphan and ends.
         layers: Those to put on.
         readable: Folders and files that stay readable.
+        sealed: It opens nothing, starts no thread and loads no code once it has its task.
     """
 
     parent: int
     layers: frozenset[str]
     readable: tuple[Path, ...]
+    sealed: bool = True
 
 
 class LayerFailed(Exception):
@@ -72,6 +90,13 @@ class Budget(Frozen, frozen=True, kw_only=True):
     memory_bytes: int
     seconds: float
     files: int
+
+
+def plan_for(kind: str, without: Iterable[str] = ()) -> Plan:
+    """The plan for the children of this process, which is the warm one of `kind`."""
+    sealed = kind in SEALED
+    layers = frozenset(LAYERS) - frozenset(without)
+    return Plan(parent=os.getpid(), layers=layers, readable=() if sealed else readable_folders(kind), sealed=sealed)
 
 
 def readable_folders(kind: str) -> tuple[Path, ...]:
@@ -91,6 +116,18 @@ class Stance(NamedTuple):
     program: bytes
 
 
+def ground(plan: Plan) -> Plan:
+    """Have this process and all that it forks refused what none of them needs; the plan with what stands now."""
+    if "refusals" not in plan.layers:
+        return plan
+    try:
+        syscalls.prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        seccomp.install(seccomp.refusals(syscalls.machine(), sealed=plan.sealed))
+    except OSError:
+        return msgspec.structs.replace(plan, layers=plan.layers - {"refusals"})
+    return plan
+
+
 def stand(plan: Plan) -> Stance:
     """Put on every planned layer that needs no task. LayerFailed if one cannot."""
     address_space = _address_space()
@@ -107,13 +144,14 @@ def stand(plan: Plan) -> Stance:
         if layer in plan.layers and layer in put_on:
             _put_on(layer, put_on[layer])
     filtered = "seccomp" in plan.layers
-    return Stance(address_space, seccomp.program(syscalls.machine(), os.getpid()) if filtered else b"")
+    own = seccomp.program(syscalls.machine(), os.getpid(), sealed=plan.sealed) if filtered else b""
+    return Stance(address_space, own)
 
 
 def close(plan: Plan, budget: Budget, stance: Stance) -> None:
     """Put on the rest. Nothing can be received, opened for writing or started from here on. LayerFailed as above."""
     if "limits" in plan.layers:
-        _put_on("limits", lambda: _limit(budget, stance.address_space))
+        _put_on("limits", lambda: _limit(budget, stance.address_space, sealed=plan.sealed))
     if "seccomp" in plan.layers:
         _put_on("seccomp", lambda: seccomp.install(stance.program))
 
@@ -151,17 +189,23 @@ def _write(path: str, text: str) -> None:
         os.close(descriptor)
 
 
-def _limit(budget: Budget, address_space: int) -> None:
-    """Address space is counted from what the warm process already has; the processor limit backs the deadline."""
+def _limit(budget: Budget, address_space: int, *, sealed: bool) -> None:
+    """Address space is counted from what the warm process already has; the processor limit backs the deadline.
+
+    No descriptor at all may be made by a sealed child: open files, sockets, whatever else the kernel hands out as one.
+    """
     space = address_space + budget.memory_bytes
     seconds = ceil(budget.seconds) + 1
-    for which, soft, hard in (
+    files = 0 if sealed else budget.files + SPARE_DESCRIPTORS
+    limits = [
         (resource.RLIMIT_AS, space, space),
         (resource.RLIMIT_CPU, seconds, seconds + _SECONDS_TO_DIE),
-        (resource.RLIMIT_FSIZE, 0, 0),
-        (resource.RLIMIT_NOFILE, budget.files + SPARE_DESCRIPTORS, budget.files + SPARE_DESCRIPTORS),
-        (resource.RLIMIT_CORE, 0, 0),
-    ):
+        (resource.RLIMIT_NOFILE, files, files),
+        *((which, 0, 0) for which in _NOTHING),
+    ]
+    if sealed:
+        limits.append((resource.RLIMIT_NPROC, 0, 0))
+    for which, soft, hard in limits:
         _, ceiling = resource.getrlimit(which)
         bound = hard if ceiling == resource.RLIM_INFINITY else min(hard, ceiling)
         resource.setrlimit(which, (min(soft, bound), bound))

@@ -7,6 +7,7 @@ there are readers only, so that a framework's environment needs none of it.
 
 from __future__ import annotations
 
+import codecs
 import importlib.util
 import os
 import tempfile
@@ -23,6 +24,8 @@ from service.registry import Builder, load_builder, load_readers
 from service.tree import Model, Report
 from service.wire import Answer
 
+CODECS = ("ascii", "cp437", "latin-1", "raw-unicode-escape", "utf-8-sig", "utf-16", "utf-32")
+"""What readers decode with. Each is a module that is imported on first use; a sealed child can import no more."""
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # a pool of threads does not survive a fork
     "OPENBLAS_NUM_THREADS": "1",
@@ -96,11 +99,14 @@ def load(kind: str, module: Path | None) -> Kit:
 
 
 def _reading(kind: str) -> Kit:
+    for name in CODECS:
+        codecs.lookup(name)
     readers, tools = load_readers(), _tools()
     if kind == "static":
         tools.rehearse(readers)
         return Kit(readers, None, compare, None, tools.read)
     values = cast("ValuesTools", importlib.import_module("service.worker.values"))
+    importlib.import_module("service.compare.judging")  # what compares imports it where numbers are: here, and now
     tools.rehearse(readers, values.measure)
     return Kit(readers, None, compare, values, tools.read)
 

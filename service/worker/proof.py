@@ -37,8 +37,9 @@ def rehearse(plan: Plan, kit: Kit) -> Plan:
 
 def prove(plan: Plan, kit: Kit) -> wire.Warm:
     """What holds under a rehearsed `plan`; layers that it lacks are reported as not standing."""
-    ended, answer = _try(plan, kit, wire.Task(work="selftest"))
-    probes = (answer.probes if answer else None) or dict.fromkeys(selftest.SURVIVED, False)
+    names = (*selftest.SURVIVED, *selftest.ONLY_SEALED) if plan.sealed else selftest.SURVIVED
+    ended, answer = _try(plan, kit, wire.Task(work="selftest", parts=names))
+    probes = (answer.probes if answer else None) or dict.fromkeys(names, False)
     ended, _ = _try(plan, kit, wire.Task(work="selftest", parts=(selftest.DEADLY,)))
     return wire.Warm(
         framework_version=kit.framework_version,

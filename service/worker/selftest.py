@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
+import mmap
 import os
 import resource
 import socket
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import MappingProxyType
 
 from service.worker import syscalls
 
-_STOPPED = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS})
-"""Errors of a wall. Any other error means that the attempt got through and failed for its own reasons."""
-_PTRACE_ATTACH = 16
+_STOPPED = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EMFILE})
+"""Errors of a wall, the last of a limit of none. Any other: the attempt got through and failed for its own reasons."""
+_PTRACE_SEIZE = 0x4206
+"""Unlike an attachment it does not stop the process, and ends with this one."""
 _CLONE_NEW_USER = 0x10000000
 _PR_SET_DUMPABLE = 4
+_OWN_DESCRIPTORS = 3
+"""The pipe for the answer, standard output and error: a self-test comes without files."""
+_MOST_DESCRIPTORS = 1024
+_SESSION_KEYRING, _GET_KEYRING_ID = -3, 0
+_PRIVATE_KEY, _CREATE, _REMOVE = 0, 0o1000, 0
 
 
 def run(names: Iterable[str] = ()) -> dict[str, bool]:
@@ -33,7 +42,7 @@ def _stopped(probe: Callable[[], None]) -> bool:
         probe()
     except OSError as error:
         return error.errno in _STOPPED
-    except ValueError:  # how Python says that a hard limit cannot be raised
+    except (ValueError, RuntimeError):  # how Python says that a limit cannot be raised, or a thread not be started
         return True
     return False
 
@@ -90,7 +99,7 @@ def _signal_parent() -> None:
 
 
 def _trace_parent() -> None:
-    syscalls.call("ptrace", _PTRACE_ATTACH, os.getppid(), 0, 0)
+    syscalls.call("ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)
 
 
 def _make_namespace() -> None:
@@ -113,26 +122,41 @@ def _become_dumpable() -> None:
     syscalls.prctl(_PR_SET_DUMPABLE, 1)
 
 
-SURVIVED = (
-    "socket",
-    "local_socket",
-    "fork",
-    "write",
-    "make_folder",
-    "read_passwd",
-    "list_root",
-    "read_parent_memory",
-    "copy_parent_memory",
-    "signal_parent",
-    "trace_parent",
-    "namespace",
-    "memory_file",
-    "io_uring",
-    "raise_limit",
-    "become_dumpable",
-)
-DEADLY = "exec"
-"""Stopped by death: it is tried in a child of its own, which must not come back."""
+def _use_inherited() -> None:
+    """Stopped where nothing was inherited: whatever is open beyond its own would be at its hands."""
+    found = 0
+    for number in range(_MOST_DESCRIPTORS):
+        try:
+            fcntl.fcntl(number, fcntl.F_GETFD)
+        except OSError:
+            continue
+        found += 1
+    if found <= _OWN_DESCRIPTORS:
+        raise PermissionError(errno.EPERM, "nothing is there")
+
+
+def _share_memory() -> None:
+    made = syscalls.call("shmget", _PRIVATE_KEY, mmap.PAGESIZE, _CREATE | 0o600)
+    syscalls.call("shmctl", made, _REMOVE, None)
+
+
+def _find_keyring() -> None:
+    syscalls.call("keyctl", _GET_KEYRING_ID, _SESSION_KEYRING, 0)
+
+
+def _look_at_file() -> None:
+    Path("/etc/passwd").stat()
+
+
+def _start_thread() -> None:
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+
+
+def _run_data() -> None:
+    mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ | mmap.PROT_EXEC).close()
+
 
 PROBES: MappingProxyType[str, Callable[[], None]] = MappingProxyType(
     {
@@ -153,5 +177,17 @@ PROBES: MappingProxyType[str, Callable[[], None]] = MappingProxyType(
         "io_uring": _set_up_io_uring,
         "raise_limit": _raise_limit,
         "become_dumpable": _become_dumpable,
+        "use_inherited": _use_inherited,
+        "share_memory": _share_memory,
+        "keyring": _find_keyring,
+        "look_at_file": _look_at_file,
+        "thread": _start_thread,
+        "run_data": _run_data,
     }
 )
+DEADLY = "exec"
+"""Stopped by death: it is tried in a child of its own, which must not come back."""
+ONLY_SEALED = ("look_at_file", "thread", "run_data")
+"""Stopped in sealed children alone: frameworks import modules and start threads as they work."""
+SURVIVED = tuple(name for name in PROBES if name not in (DEADLY, *ONLY_SEALED))
+"""What is stopped in every child, and leaves it alive."""

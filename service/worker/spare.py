@@ -16,6 +16,7 @@ from service import wire
 from service.worker import work
 from service.worker.confine import Budget, LayerFailed, Plan, close, stand
 from service.worker.kit import Kit
+from service.worker.seccomp import ANSWER
 from service.worker.telling import Teller
 
 CHANNEL = 3
@@ -71,7 +72,9 @@ def _receive_task() -> tuple[wire.Task, list[int], int] | None:
     if not data:
         return None
     *files, answer = descriptors
-    return wire.decode_task(data), files, answer
+    os.dup2(answer, ANSWER)
+    os.close(answer)
+    return wire.decode_task(data), files, ANSWER
 
 
 def _budget(task: wire.Task) -> Budget:

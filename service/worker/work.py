@@ -42,13 +42,13 @@ class Room(msgspec.Struct, frozen=True):
     sender: Sender
 
 
-def run(
-    task: wire.Task, files: Sequence[int], kit: Kit, send: Callable[[bytes], None], tell: Tell = nobody
-) -> None:
+def run(task: wire.Task, files: Sequence[int], kit: Kit, send: Callable[[bytes], None], tell: Tell = nobody) -> None:
     """Send the answer to `task`; raises nothing but what `send` does. `tell` hears how far it has come."""
     try:
         sender = Sender(send, task.limits.answer_bytes)
-        answer = _encode(_answer(task, files, Room(kit, _meter(task, tell), sender)), sender, task.limits.answer_bytes)
+        answer = _encode(
+            _answer(task, files, Room(kit, _meter(task, files, tell), sender)), sender, task.limits.answer_bytes
+        )
     except MemoryError:
         answer = OUT_OF_MEMORY
     send(answer)
@@ -66,8 +66,10 @@ def _answer(task: wire.Task, files: Sequence[int], room: Room) -> wire.Answer:
     return msgspec.structs.replace(answer, bytes_read=meter.read, seconds=time.monotonic() - start)
 
 
-def _meter(task: wire.Task, tell: Tell) -> ToldMeter:
+def _meter(task: wire.Task, files: Sequence[int], tell: Tell) -> ToldMeter:
     limits = task.limits
+    if task.work in ("read", "measure"):
+        limits = limits.for_upload(sum(os.lseek(file, 0, os.SEEK_END) for file in files))
     if not task.reads_values:
         return ToldMeter(limits, limits.read_bytes, tell)
     most = limits.values_bytes
@@ -113,7 +115,7 @@ def _upload(names: Sequence[str], files: Sequence[int], meter: ToldMeter) -> Upl
 
 def _report(file: int, limits: Limits) -> Report:
     """A stored report: written by the service, so that its size is bounded already and is not the upload's."""
-    source = FileSource(file, Meter(limits, os.fstat(file).st_size))
+    source = FileSource(file, Meter(limits, os.lseek(file, 0, os.SEEK_END)))
     return wire.decode_report(source.read_at(0, source.size))
 
 

@@ -124,6 +124,15 @@ def test_no_more_is_sent_or_taken_than_an_answer_may_have() -> None:
         received(*pieces, maximum=size - 1)
 
 
+def test_a_frame_that_announces_too_much_is_not_waited_for() -> None:
+    """Its head is enough: none of the 4 GB is kept."""
+    received(framed(b"", MOST - 5))
+    for announced in (MOST - 4, 2**32 - 1):
+        with pytest.raises(LimitExceeded) as error:
+            received(framed(b"", announced))
+        assert error.value.info.extra == {"limit": "answer_bytes", "maximum": MOST, "value": announced + 5}
+
+
 ONE = lines(*some(1))
 
 
@@ -145,7 +154,7 @@ def test_layers_that_are_none_are_a_crashed_worker(frame: bytes) -> None:
     "text",
     [
         framed(ONE), framed(ONE) + PROBES, framed(ONE) + wire.encode(wire.Answer(model=model("keras", *some(1)))),
-        framed(ONE, 1 << 30) + BARE, BARE + framed(ONE), BARE + progress(1, 2), b"\x03" + BARE, b"\x02" + BARE,
+        framed(ONE, 1 << 29) + BARE, BARE + framed(ONE), BARE + progress(1, 2), b"\x03" + BARE, b"\x02\1\0\0\0" + BARE,
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_a_crashed_worker(text: bytes) -> None:

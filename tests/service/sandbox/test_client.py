@@ -22,6 +22,7 @@ from service.errors import (
 )
 from service.sandbox import state
 from service.sandbox.client import Sandbox
+from service.sandbox.exchange import Exchange
 from service.sandbox.state import KindState
 from tests.service.sandbox.saying import said
 
@@ -76,6 +77,15 @@ def test_an_endless_loop_is_killed_at_its_deadline_and_neighbours_go_on(sandbox,
     thread.join()
     assert answered == [("hello",)] * 5
     assert raised[0].info.code == "worker_timeout"
+
+
+def test_a_loop_that_nobody_watches_is_ended_by_the_kernel(sandbox, ask, monkeypatch):
+    """The limit of processor time backs the deadline: whoever should kill the child may be stopped itself."""
+    collect = Exchange.collect
+    monkeypatch.setattr(Exchange, "collect", lambda self, _, maximum: collect(self, 60.0, maximum))
+    with pytest.raises(WorkerTimeout) as caught:
+        ask(sandbox, "burn", seconds=0.1)
+    assert "processor time" in str(caught.value.info.detail)
 
 
 @pytest.mark.parametrize(("action", "name"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT")])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 
 from service import wire
+from service.config import Limits
+from service.enrich.pipeline import enrich
 from service.errors import (
     ErrorInfo,
     InconsistentArchive,
+    LimitExceeded,
     WorkerCrashed,
     WorkerOutOfMemory,
     WorkerTimeout,
@@ -18,6 +22,7 @@ from service.errors import (
 from service.frames import Received
 from service.language import msg, verbatim
 from service.sandbox import exchange
+from tests.builders import layer, model, weight
 
 
 def ended(status: int) -> wire.Ended:
@@ -36,6 +41,13 @@ def test_a_kill_by_the_kernel_is_want_of_memory():
     """Nothing of ours sends SIGKILL to a child whose client still waits for it."""
     with pytest.raises(WorkerOutOfMemory):
         exchange.judge(received(), ended(-signal.SIGKILL))
+
+
+def test_a_kill_by_anybody_else_is_no_fault_of_the_content():
+    """The kernel counts those that it kills: if it has killed none meanwhile, the task is run again, however often."""
+    with pytest.raises(WorkerUnavailable) as caught:
+        exchange.judge(b"", ended(-signal.SIGKILL), starved=False)
+    assert caught.value.info.extra == {}
 
 
 def test_too_much_processor_time_is_a_time_out():
@@ -81,3 +93,36 @@ def test_an_error_s_words_are_bounded():
     assert len(str(caught.value.info.detail)) < 15_000
     assert len(str(caught.value.info.hint)) < 5000
     assert len(caught.value.info.extra["y"]) < 5000
+
+
+@pytest.mark.parametrize("piece", [b"[]", b'{"id":""}', b'""'])
+def test_an_answer_that_would_fill_the_memory_is_not_decoded(monkeypatch, piece):
+    """Of few bytes each and many: a list of none takes twenty times its text once it is decoded."""
+    monkeypatch.setattr(wire, "MAX_WEIGHT", 10_000)
+    crowd = b'{"model":{"info":{"format":"x","framework":"y","tags":{"a":[%s]}},"layers":[]}}'
+    with pytest.raises(LimitExceeded) as caught:
+        exchange.judge(received(crowd % b",".join([piece] * 10_000)), ended(0))
+    assert caught.value.info.extra["limit"] == "answer_weight"
+    assert exchange.judge(received(crowd % b",".join([piece] * 50)), ended(0)).model is not None
+
+
+def test_the_largest_models_are_not_that_heavy():
+    """A hundred thousand layers as a reader describes them are far below: measured, 13 million units of 60."""
+    layers = (layer(f"block.{at}", "linear", weight("weight", (4, 4))) for at in range(2000))
+    described = enrich(model("torch", *layers))
+    data = wire.encode(wire.Answer(model=described))
+    assert wire.decode_answer(data).model is not None
+    assert wire.weighed(data) / len(data) < wire.MAX_WEIGHT / Limits().answer_bytes
+
+
+@pytest.mark.parametrize(("has_ended", "error"), [(False, WorkerTimeout), (True, StopIteration)])
+def test_one_that_never_stops_writing_is_late_like_any_other(monkeypatch, has_ended, error):
+    """However much there is to read: the deadline holds; only what one that ended in time had written is taken."""
+    rest = iter([True] * 100_000)
+    monkeypatch.setattr(exchange.Exchange, "_readable", lambda self, *_: [self._reading])
+    monkeypatch.setattr(exchange.Exchange, "_read_into", lambda *_: next(rest))
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with there, exchange.Exchange(here) as asked:
+        asked._ended = ended(0) if has_ended else None
+        with pytest.raises(error):
+            asked.collect(0.01, 1 << 20)

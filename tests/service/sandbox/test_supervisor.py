@@ -18,7 +18,10 @@ from service.errors import InvalidSpec, WorkerUnavailable
 from service.formats import BuildRequest
 from service.sandbox import launch, state
 from service.sandbox.launch import running
+from service.web.readiness import readiness
+from service.worker import landlock
 from tests.service.sandbox.saying import said
+from tests.service.sandbox.without_call import python_without
 
 HOSTILE = Path(__file__).parent.parent / "worker" / "hostile.py"
 BUILDER = HOSTILE.with_name("lenient_builder.py")
@@ -174,47 +177,37 @@ def test_an_interpreter_that_is_not_there_is_refused(tmp_path, capfd):
     assert "WEIGHBRIDGE_KERAS_PYTHON" in capfd.readouterr().err
 
 
-def test_a_missing_layer_is_refused_in_one_sentence(tmp_path, capfd):
+@pytest.mark.parametrize(
+    ("call", "layers"), [("landlock_create_ruleset", "landlock"), ("seccomp", "refusals, seccomp")]
+)
+def test_a_missing_layer_is_refused_in_one_sentence(tmp_path, capfd, call, layers):
     """Without permission to go on unconfined the warm process does not serve, and the supervisor says why."""
-    strict = Settings(static_python=str(unlandlocked_python(tmp_path)))
+    strict = Settings(static_python=str(python_without(tmp_path, call)))
     process = launch.start(strict, tmp_path / "run", ["static"])
     with pytest.raises(WorkerUnavailable):
         launch.wait_until_warm(process, strict, tmp_path / "run")
     assert process.wait(20) == 3
     said = capfd.readouterr().err
-    assert "layers missing: landlock" in said
+    assert f"layers missing: {layers};" in said
     assert "WEIGHBRIDGE_ALLOW_UNCONFINED=1" in said
 
 
-def unlandlocked_python(folder: Path) -> Path:
-    """An interpreter on whose system Landlock does not exist: the call is filtered away before it starts."""
-    script = folder / "python"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("without_landlock.py")}" "$@"\n')
-    script.chmod(0o755)
-    return script
-
-
-def test_a_missing_layer_that_is_allowed_is_reported(tmp_path, ask):
-    """The service runs and every report can say that it is not confined."""
-    arguments = ["--without", "landlock", "--test-module", str(HOSTILE)]
-    with running(TESTING, tmp_path / "run", ["static"], worker_arguments=arguments) as sandbox:
+@pytest.mark.parametrize(
+    ("call", "missing"), [("landlock_create_ruleset", {"landlock"}), ("seccomp", {"refusals", "seccomp"})]
+)
+def test_a_missing_layer_that_is_allowed_is_reported(tmp_path, ask, call, missing):
+    """The service runs, and says of every report and at its readiness what is not there."""
+    allowed = Settings(allow_unconfined=True, static_python=str(python_without(tmp_path, call)))
+    with running(allowed, tmp_path / "run", ["static"], worker_arguments=["--test-module", str(HOSTILE)]) as sandbox:
         assert said(ask(sandbox, "say hello")) == ("hello",)
         found = sandbox.confinement("static")
+        ready, workers = readiness(allowed, sandbox)
+        strict = readiness(Settings(), sandbox)[0]
     assert not found.confined
-    assert not found.layers["landlock"]
-    assert found.layers["seccomp"]
-
-
-def test_each_of_the_two_great_layers_covers_for_the_other(tmp_path, ask):
-    """Without Landlock nothing can be written or sent; without the filter nothing can be read, written or signalled."""
-    for missing, held in (
-        ("landlock", {"create", "inet", "fork", "signal_all", "unlink", "memory_file"}),
-        ("seccomp", {"read_etc", "read_proc", "list_tmp", "create", "symlink", "signal_parent"}),
-    ):
-        arguments = ["--without", missing, "--test-module", str(HOSTILE)]
-        with running(TESTING, tmp_path / missing, ["static"], worker_arguments=arguments) as sandbox:
-            notes = said(ask(sandbox, "attempt " + " ".join(sorted(held))))
-        assert {note.split(": ")[1] for note in notes} <= {"EPERM", "EACCES"}, (missing, notes)
+    assert {layer for layer, stands in found.layers.items() if not stands} == missing
+    assert (ready, strict) == (True, False)
+    assert workers["static"]["layers"] == found.layers
+    assert workers["static"]["landlock_abi"] == (0 if missing == {"landlock"} else landlock.abi())
 
 
 def test_hooks_for_tests_cannot_be_reached_by_the_service(tmp_path):

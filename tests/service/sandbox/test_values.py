@@ -39,10 +39,8 @@ def test_a_crash_is_one_file_s_alone(sandbox, ask):
     assert said(ask(sandbox, "say say hello", work="measure")) == ("hello",)
 
 
-def test_no_way_out_is_open(sandbox, ask):
-    """The same wall: every layer, every probe, every attempt of code that has taken a child over."""
-    attempts = said(ask(sandbox, "say escape", work="measure"))
-    assert [it for it in attempts if it.split(": ")[1] not in ("EPERM", "EACCES", "ENOSYS")] == []
+def test_its_wall_stands(sandbox):
+    """Every layer, every probe."""
     outcome = sandbox.run("values", wire.Task(work="selftest"), [])
     assert set(outcome.answer.probes.values()) == {True}
     assert sandbox.confinement("values").confined

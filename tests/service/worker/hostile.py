@@ -7,23 +7,22 @@ back, where anything comes back.
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import os
-import resource
 import signal
-import socket
-import stat
 import struct
 import sys
-import threading
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # a warm process knows no path but its interpreter's
 
 from service import frames, wire
 from service.errors import MalformedFile
 from service.formats import BuildRequest, Format, Upload
+from service.language import verbatim
 from service.tree import Model, ModelInfo
+from tests.service.sandbox.tries.base import answer_pipe, open_descriptors
 
 FORMAT = Format(id="hostile", framework="keras", title="", extensions=(), reads="")
 
@@ -57,24 +56,7 @@ def measure(upload: Upload, found: Model, progress) -> Model:
 
 def model(*notes: str) -> Model:
     """An empty model that says something."""
-    return Model(info=ModelInfo(format="hostile", framework="keras"), layers=(), notes=notes)
-
-
-def answer_pipe() -> int:
-    """The descriptor through which the answer goes."""
-    return next(number for number in open_descriptors() if number > 2 and stat.S_ISFIFO(os.fstat(number).st_mode))
-
-
-def open_descriptors() -> list[int]:
-    """What is open here; asked one by one, for /proc is out of reach."""
-    found = []
-    for number in range(256):
-        try:
-            os.fstat(number)
-        except OSError:
-            continue
-        found.append(number)
-    return found
+    return Model(info=ModelInfo(format="hostile", framework="keras"), layers=(), notes=tuple(map(verbatim, notes)))
 
 
 def do_say(text: str) -> tuple[str]:
@@ -87,6 +69,11 @@ def do_pid(_: str) -> tuple[str]:
 
 def do_spin(_: str) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    while True:
+        pass
+
+
+def do_burn(_: str) -> None:
     while True:
         pass
 
@@ -187,86 +174,21 @@ def do_request(_: str) -> BuildRequest:
 
 
 def do_descriptors(_: str) -> list[str]:
-    kinds = []
-    for number in open_descriptors():
-        mode = os.fstat(number).st_mode
-        kinds.append(
-            next(name for name in ("fifo", "sock", "reg", "chr", "dir") if getattr(stat, f"S_IS{name.upper()}")(mode))
-        )
-    return kinds
+    """For each, whether it has places, as a file does, and how it is open."""
+    modes = {os.O_RDONLY: "read", os.O_WRONLY: "write", os.O_RDWR: "both"}
+    return [
+        f"{'file' if _has_places(number) else 'stream'} {modes[fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE]}"
+        for number in open_descriptors()
+    ]
+
+
+def _has_places(number: int) -> bool:
+    try:
+        os.lseek(number, 0, os.SEEK_CUR)
+    except OSError:
+        return False
+    return True
 
 
 def do_environment(_: str) -> list[str]:
     return [f"{name}={value}" for name, value in os.environ.items()]
-
-
-def do_import_late(_: str) -> tuple[str]:
-    import wave  # not loaded so far, which is the point
-
-    return (wave.__name__,)
-
-
-def do_thread_socket(_: str) -> list[str]:
-    found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(attempt(lambda: socket.socket().close())))
-    thread.start()
-    thread.join()
-    return found
-
-
-def do_escape(_: str) -> list[str]:
-    return [f"{name}: {attempt(how)}" for name, how in ESCAPES.items()]
-
-
-def do_attempt(names: str) -> list[str]:
-    return [f"{name}: {attempt(ESCAPES[name])}" for name in names.split()]
-
-
-def attempt(how) -> str:
-    """The name of the error that stopped `how`, or "done"."""
-    try:
-        how()
-    except OSError as error:
-        return errno.errorcode.get(error.errno or 0, "error")
-    except ValueError:
-        return "EPERM"  # how Python reports a limit that may not be raised
-    return "done"
-
-
-def _own_signals_to_parent() -> None:
-    pipe = answer_pipe()
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getppid())
-
-
-NOWHERE = Path("/tmp/weighbridge-escape")
-"""A file that nobody has: should the wall fail, no attempt may do harm."""
-
-ESCAPES = {
-    "read_home": lambda: Path("/root/.profile").read_text(),
-    "read_etc": lambda: Path("/etc/passwd").read_text(),
-    "read_proc": lambda: Path("/proc/1/environ").read_text(),
-    "list_tmp": lambda: list(Path("/tmp").iterdir()),
-    "create": lambda: NOWHERE.write_text("x"),
-    "device": lambda: os.close(os.open("/dev/null", os.O_WRONLY)),
-    "rename": lambda: NOWHERE.rename("/tmp/weighbridge-renamed"),
-    "unlink": NOWHERE.unlink,
-    "symlink": lambda: NOWHERE.symlink_to("/"),
-    "chmod": lambda: NOWHERE.chmod(0o600),
-    "truncate": lambda: os.truncate(NOWHERE, 0),
-    "chroot": lambda: os.chroot("/"),
-    "chdir": lambda: os.chdir("/tmp"),
-    "inet": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
-    "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
-    "socketpair": socket.socketpair,
-    "fork": os.fork,
-    "pipe": os.pipe,
-    "signal_all": lambda: os.kill(-1, 0),
-    "signal_parent": lambda: os.kill(os.getppid(), 0),
-    "signal_by_owner": _own_signals_to_parent,
-    "pidfd": lambda: os.pidfd_open(os.getppid()),
-    "raise_limit": lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)),
-    "priority": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 1),
-    "setuid": lambda: os.setuid(os.getuid()),
-    "new_session": os.setsid,
-    "memory_file": lambda: os.memfd_create("x"),
-}

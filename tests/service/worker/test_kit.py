@@ -16,6 +16,16 @@ loaded = kit.load(sys.argv[1], None)
 threads = len(os.listdir("/proc/self/task"))
 print("numpy" in sys.modules, bool(loaded.readers), loaded.compare is not None, loaded.values is not None, threads)
 """
+LATE = """
+import sys
+from service.worker import kit
+kit.load(sys.argv[1], None)
+before = set(sys.modules)
+import service.compare.judging
+for name in kit.CODECS:
+    b"\\x00\\x00\\x00\\x00".decode(name)
+print(*(set(sys.modules) - before))
+"""
 LOADED = """
 import json, pathlib, sys
 from service.worker import __main__, kit
@@ -56,3 +66,9 @@ def test_a_framework_kind_imports_nothing_that_opens_uploads(tmp_path):
 def test_what_opens_uploads_is_there_before_the_first(kind):
     """So that no child imports it anew."""
     assert {"service.worker.reading", "service.readers.safetensors", "zstandard"} <= imported(kind)
+
+
+def test_what_is_imported_on_first_use_is_there_before_the_first_task():
+    """A sealed child can import nothing: how numbers are compared, and the modules that decode texts."""
+    found = subprocess.run([sys.executable, "-c", LATE, "values"], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

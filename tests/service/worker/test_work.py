@@ -240,6 +240,16 @@ def test_a_spec_is_not_measured(upload):
     assert ran(wire.Task(work="measure", parts=("file",)), [upload], kit).build == request
 
 
+def test_a_small_upload_may_not_describe_as_much(upload):
+    """Limits of what is described follow the upload's size; a comparison, which reads reports, keeps them."""
+    seen = []
+    looking = reader(MODEL)
+    looking.read = lambda given: seen.append(given.limits) or MODEL
+    work.run(wire.Task(work="read", parts=("file",)), [upload], Kit((looking,), None, None, None, read), lambda _: None)
+    assert seen[0] == Limits().for_upload(os.fstat(upload).st_size)
+    assert seen[0].layers < Limits().layers
+
+
 def test_reading_values_has_a_limit_of_its_own(upload):
     """That for structure does not hold then, and holds otherwise."""
     kit = Kit((reader(MODEL),), None, None, VALUES, read)
