@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator
 
 import zstandard
@@ -31,12 +32,20 @@ def unpress(data: bytes, size: int) -> bytes:
     return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
 
 
-def unpressed(data: bytes) -> Iterator[bytes]:
-    """The same in pieces: they may be far larger together."""
+def unpressed(data: bytes, most: int = _CHUNK) -> Iterator[bytes]:
+    """The same in pieces of at most `most` bytes: they may be far larger together."""
     file = io.BytesIO(data)
     with gzip.GzipFile(fileobj=file) if data.startswith(_GZIP) else _reader(file) as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(most):
             yield chunk
+
+
+def is_whole(data: bytes, size: int) -> bool:
+    """Whether these are `size` bytes that were pressed."""
+    try:
+        return sum(map(len, unpressed(data))) == size
+    except (zstandard.ZstdError, zlib.error, OSError, EOFError):
+        return False
 
 
 def _reader(file: io.BytesIO) -> zstandard.ZstdDecompressionReader:

@@ -5,11 +5,11 @@ There is a lane for short jobs and one for those that read values, so that neith
 
 from __future__ import annotations
 
-import queue as queues
 import threading
 import time
 from collections.abc import Callable
 
+from service.engines.fair import FairQueue
 from service.jobs.records import Job, Lane
 
 
@@ -39,13 +39,13 @@ class Running:
 class Threads:
     """The threads of a lane. `serve(job)` is called in one of them for each job handed over, with None to look for one.
 
-    What waits is taken in order; a look into the table is never queued twice, nor left out however many jobs come.
+    What waits is taken in turn: of each account, and a look into the table, which is never queued twice.
     """
 
     def __init__(self, lane: Lane, count: int, serve: Callable[[Job | None, Lane], None]) -> None:
         self.lane = lane
         self._serve = serve
-        self._handed: queues.SimpleQueue[Job | None] = queues.SimpleQueue()
+        self._handed: FairQueue[Job | None] = FairQueue()
         self._woken = threading.Event()
         self._stopped = False
         self._busy = 0
@@ -61,25 +61,25 @@ class Threads:
 
     def hand(self, job: Job) -> None:
         """Have this job run."""
-        self._handed.put(job)
+        self._handed.put(job.account, job)
 
     def wake(self) -> None:
-        """Have a thread look for a job, once those handed over before are taken."""
+        """Have a thread look for a job, in turn with those handed over."""
         with self._lock:
             if self._woken.is_set():
                 return
             self._woken.set()
-        self._handed.put(None)
+        self._handed.put(None, None)
 
     def idle(self) -> int:
         """How many threads have nothing to do."""
-        return len(self._threads) - self._busy - self._handed.qsize()
+        return len(self._threads) - self._busy - len(self._handed)
 
     def stop(self) -> None:
         """Take no more jobs."""
         self._stopped = True
         for _ in self._threads:
-            self._handed.put(None)
+            self._handed.put(None, None)
 
     def join(self, deadline: float) -> None:
         """Wait for the threads to end, until `deadline` on the monotonic clock."""

@@ -2,13 +2,13 @@
 
 Every web worker has one. The threads only wait on children, so a few are enough; a keeper thread renews leases, notices
 deletions, takes up what a dead process left, wakes the others for jobs that another process accepted, and notes how far
-the long ones have come.
+the long ones have come. A job whose end cannot be written down is put back as soon as the database takes it.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,19 +16,13 @@ from typing import TypeVar, cast
 
 import structlog
 
+from service import faults
 from service.config import Settings
 from service.engines.bell import Bell
 from service.engines.lane import Running, Threads
-from service.errors import (
-    InputError,
-    Overloaded,
-    RequestError,
-    ServiceError,
-    WeighbridgeError,
-    WorkerError,
-    WorkerUnavailable,
-)
-from service.jobs import catalogue, queue, reports
+from service.engines.retrying import Again, Patience
+from service.errors import InputError, RequestError, ServiceError, WeighbridgeError, WorkerError
+from service.jobs import catalogue, marks, queue, reports
 from service.jobs.analysis import Sandbox, Watch, analyse_stored
 from service.jobs.blobs import Blobs
 from service.jobs.comparing import compare_stored
@@ -66,9 +60,13 @@ class LocalEngine:
         self._blobs = blobs
         self._sandbox = sandbox
         self._observe = observe
-        self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._owner = blobs.mark.name
         self._bell = Bell()
         self._running: dict[str, Running] = {}
+        self._handed: set[str] = set()  # leased to us, and not yet begun
+        self._unsettled: dict[str, Job] = {}  # not run any more, and the table does not know
+        self._patience = Patience(settings.job_attempts)
+        self._draining = threading.Event()
         self._stopping = threading.Event()
         self._renewed = 0.0
         self._told = 0.0
@@ -85,13 +83,22 @@ class LocalEngine:
 
     def start(self) -> None:
         """Begin taking jobs, also those accepted before."""
+        try:
+            self._blobs.mark.hold()
+        except OSError:  # the disk takes nothing: should we die, our leases end by their time
+            log.exception("no_mark")
         for lane in self._lanes.values():
             lane.start()
         for keeper in self._keepers:
             keeper.start()
 
+    def drain(self) -> None:
+        """The process is about to end: take no new jobs, let nobody wait for those that run. For a signal handler."""
+        self._draining.set()
+
     def stop(self, patience: float) -> None:
         """Take no more jobs; those not done after `patience` seconds are put back for the next process."""
+        self._draining.set()
         self._stopping.set()
         lanes = self._lanes.values()
         for lane in lanes:
@@ -104,14 +111,24 @@ class LocalEngine:
         deadline = time.monotonic() + STOP_SECONDS
         for lane in lanes:
             lane.join(deadline)
+        try:
+            queue.give_back(self._database, self._owner)
+        except ServiceError:  # our mark goes with us: others see that we are dead
+            log.exception("not_given_back")
+        else:
+            self._blobs.mark.release()
 
     def ready_owner(self, lane: Lane = "quick") -> str | None:
         """The name under which a job added now would be run at once; None while all threads of its lane are busy."""
-        return self._owner if self._lanes[lane].idle() > 0 and not self._stopping.is_set() else None
+        return self._owner if self._lanes[lane].idle() > 0 and not self._draining.is_set() else None
 
     def run(self, job: J, seconds: float) -> J | None:
         """Take a job that was added to the table, perhaps already `running` for us, and wait as `wait` does."""
+        if job.final:
+            return job
         with self._bell.listening(job.id) as finished:
+            if job.state == "running":
+                self._handed.add(job.id)
             self._lanes[job.lane].hand(job)
             return cast("J | None", self._await(job, finished, seconds))
 
@@ -122,12 +139,15 @@ class LocalEngine:
 
     def _await(self, found: Job | None, finished: threading.Event, seconds: float) -> Job | None:
         deadline = time.monotonic() + seconds
-        while found is not None and not found.final and not self._stopping.is_set():
+        while found is not None and not found.final and not self._draining.is_set():
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             finished.wait(min(left, LOOK_AGAIN_SECONDS))
-            found = queue.get(self._database, found.id)
+            try:
+                found = queue.get(self._database, found.id)
+            except ServiceError:  # it is accepted all the same: who waits is told what was known last
+                break
         return found
 
     def cancel(self, identifier: str) -> None:
@@ -155,15 +175,23 @@ class LocalEngine:
         if handed is None or handed.state == "queued":
             job = queue.claim(self._database, self._owner, None if handed is None else handed.id, lane)
         if job is not None:
+            faults.point("job.claimed")
             self._run(job)
 
     def _run(self, job: Job) -> None:
         running = self._running[job.id] = Running()
+        self._handed.discard(job.id)
         began = time.monotonic()
         try:
             state, code, finished = self._attempt(job, running)
+        except ServiceError as error:  # its end could not be written down
+            self._unsettled[job.id] = job
+            state, code, finished = "queued", error.code, []
         finally:
-            del self._running[job.id]
+            if self._running.get(job.id) is running:  # else we lost it meanwhile, and a later attempt runs here, too
+                del self._running[job.id]
+        if finished:
+            self._patience.forget(job.id)
         self._bell.ring(finished)
         self._wake()  # there may be older ones: retries, those of a process that died, comparisons that waited for this
         seconds = time.monotonic() - began
@@ -179,6 +207,11 @@ class LocalEngine:
             finished, code = self._succeed(job, watch), ""
         except WeighbridgeError as error:
             return self._failed(job, running, error)
+        except OSError as error:  # descriptors or memory are used up, say: no fault of the job
+            log.exception("job_disturbed", job=job.id)
+            reason = error.strerror or type(error).__name__
+            detail = msg("The service lacks what it needs to run this: {reason}.", reason=reason)
+            return self._failed(job, running, ServiceError(detail))
         except Exception:
             log.exception("job_broke", job=job.id)
             return self._failed(job, running, WeighbridgeError(msg("The service failed while it made the report.")))
@@ -206,16 +239,19 @@ class LocalEngine:
     def _failed(self, job: Job, running: Running, error: WeighbridgeError) -> tuple[str, str, list[str]]:
         if running.cancelled.is_set():
             if self._stopping.is_set():
-                queue.put_back(self._database, self._owner, job, pause=0.0, counted=False)
-                return "queued", "stopping", []
+                return self._put_back(job, Again(0.0, counted=False), "stopping")
             return "cancelled", "cancelled", []
-        if isinstance(error, (WorkerUnavailable, Overloaded)) and job.attempts < self._settings.job_attempts:
-            queue.put_back(self._database, self._owner, job, pause=_pause(job.attempts))
-            return "queued", error.code, []
+        again = self._patience.judge(job, error)
+        if again is not None:
+            return self._put_back(job, again, error.code)
         of_side = isinstance(error, RequestError)  # of a comparison: a twin may have sides that are well
         if not (of_side or isinstance(error, (InputError, WorkerError, ServiceError))):
             log.error("job_failed", job=job.id, code=error.code, detail=str(error.info.detail))
         return "failed", error.info.code, queue.fail(self._database, self._owner, job, error.info, alone=of_side)
+
+    def _put_back(self, job: Job, again: Again, code: str) -> tuple[str, str, list[str]]:
+        queue.put_back(self._database, self._owner, job, pause=again.pause, counted=again.counted)
+        return "queued", code, []
 
     def _every(self, seconds: float, action: Callable[[], None]) -> None:
         while not self._stopping.wait(seconds):
@@ -225,15 +261,19 @@ class LocalEngine:
                 log.exception("keeper_failed")
 
     def _look_after(self) -> None:
+        for identifier, job in list(self._unsettled.items()):
+            queue.put_back(self._database, self._owner, job, pause=0.0, counted=False)
+            del self._unsettled[identifier]
         if self._running:
             self._drop_deleted()
         if time.monotonic() - self._renewed > RENEW_SECONDS:
             self._renewed = time.monotonic()
-            if self._running:
-                queue.renew(self._database, self._owner)
-            self._bell.ring(queue.recover(self._database, self._settings.job_attempts))
+            if held := [*self._running, *self._handed]:
+                queue.renew(self._database, self._owner, held)
+        is_dead = functools.partial(marks.is_dead, self._blobs.root.parent)
+        self._bell.ring(queue.recover(self._database, self._settings.job_attempts, is_dead))
         for lane in self._lanes.values():
-            if lane.idle() > 0 and queue.has_queued(self._database, lane.lane):
+            if not self._draining.is_set() and lane.idle() > 0 and queue.has_queued(self._database, lane.lane):
                 lane.wake()
         self._tell_progress()
 
@@ -261,7 +301,3 @@ class LocalEngine:
             reports.learn_sha256(self._database, part.blake3, sha256_of(descriptor))
         finally:
             os.close(descriptor)
-
-
-def _pause(attempts: int) -> float:
-    return queue.RETRY_SECONDS[min(attempts, len(queue.RETRY_SECONDS)) - 1]

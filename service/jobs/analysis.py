@@ -15,7 +15,7 @@ import msgspec
 
 from service import wire
 from service.config import Limits
-from service.errors import WeighbridgeError, WorkerCrashed, from_info
+from service.errors import WorkerCrashed, from_info
 from service.jobs.blobs import Blobs
 from service.jobs.records import Analysis, Part
 from service.jobs.sealing import sealed
@@ -120,7 +120,7 @@ def run(sandbox: Sandbox, kind: str, task: wire.Task, descriptors: Sequence[int]
 
 def _report(sandbox: Sandbox, model: Model, parts: tuple[Part, ...], outcomes: list[tuple[str, Outcome]]) -> Report:
     if model.totals is None:
-        raise WeighbridgeError(msg("The worker left the totals out of its answer."))
+        raise WorkerCrashed(msg("The worker's answer was not understood."), reason="no totals")
     only = parts[0] if len(parts) == 1 else None
     info = msgspec.structs.replace(
         model.info,

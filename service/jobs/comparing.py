@@ -70,4 +70,4 @@ def _uploads(blobs: Blobs, sides: tuple[Side, Side], stack: ExitStack) -> Iterat
         try:
             yield from stack.enter_context(opened(blobs, side.analysis.parts))
         except InputLost:
-            raise comparisons.gone(name) from None
+            raise comparisons.upload_gone(name) from None

@@ -1,4 +1,4 @@
-"""Comparisons as rows beside the analyses they compare: added, found, removed; knows tables, not who runs a job.
+"""Comparisons as rows beside the analyses they compare: found, removed; knows tables, not who runs a job.
 
 A comparison is a job like any other: the queue claims it once both sides are finished, retries it and takes it up again
 after a crash. Its answer is stored as its own, so that it stays when a side is deleted.
@@ -13,9 +13,8 @@ from sqlalchemy import Connection
 
 from service.errors import ErrorInfo, LeftFailed, LeftGone, NotFound, RightFailed, RightGone, SideError
 from service.jobs import catalogue, rows
-from service.jobs.analysis import VERSION
 from service.jobs.database import Database
-from service.jobs.records import Analysis, ComparisonJob, StoredReport, comparison_key
+from service.jobs.records import Analysis, ComparisonJob, StoredReport
 from service.language import msg
 
 SideName = Literal["left", "right"]
@@ -29,21 +28,9 @@ class Side(msgspec.Struct, frozen=True):
     report: StoredReport
 
 
-def add(database: Database, new: ComparisonJob, *, max_queued: int, owner: str | None = None) -> ComparisonJob:
-    """Accept a comparison of two analyses, finished or not: it is durable when this returns.
-
-    The same comparison made before finishes it at once from the stored answer. Else, if both sides are finished and
-    `owner` is ready to run it, it is `running` and leased to him from the start.
-
-    Raises:
-        NotFound: There is no such analysis; `pointer` is `left` or `right`.
-        Overloaded: More than `max_queued` jobs wait already.
-    """
-    with database.writing() as connection:
-        left, right = (_side(connection, new, side) for side in SIDES)
-        new = msgspec.structs.replace(new, key=comparison_key(left, right, VERSION, values=new.values))
-        ready = left.final and right.final
-        return catalogue.accept(connection, new, max_queued=max_queued, owner=owner if ready else None)
+def analyses_of(connection: Connection, job: ComparisonJob) -> tuple[Analysis, Analysis]:
+    """Left and right, finished or not. NotFound if there is no such analysis; `pointer` says which."""
+    return _side(connection, job, "left"), _side(connection, job, "right")
 
 
 def _side(connection: Connection, job: ComparisonJob, side: SideName) -> Analysis:
@@ -103,3 +90,10 @@ def gone(side: SideName) -> SideError:
     if side == "left":
         return LeftGone(msg("The left model was deleted before the comparison was made."), side=side)
     return RightGone(msg("The right model was deleted before the comparison was made."), side=side)
+
+
+def upload_gone(side: SideName) -> SideError:
+    """A side whose values cannot be read any more."""
+    if side == "left":
+        return LeftGone(msg("The upload of the left model is no longer stored."), side=side)
+    return RightGone(msg("The upload of the right model is no longer stored."), side=side)

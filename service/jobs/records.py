@@ -39,8 +39,9 @@ STRUCTURE = Options()
 class _Row(msgspec.Struct, frozen=True, kw_only=True):
     """What both kinds of job have. `report_id` is set exactly when `state` is succeeded, `error` exactly when failed.
 
-    Times are Unix seconds. `cached`: answered from the stored result of the same content. `progress`: share of the
-    values that is read, 0 to 1, while a job that reads values runs; else None.
+    Times are Unix seconds. `account`: whose it is; empty where it was made without a key. `cached`: answered from the
+    stored result of the same content. `progress`: share of the values that is read, 0 to 1, while a job that reads
+    values runs; else None. `repeated`, not stored: made by an earlier request with the same Idempotency-Key.
     """
 
     id: str
@@ -48,12 +49,14 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     key: str = ""
     request_id: str = ""
+    account: str = ""
     finished_at: float | None = None
     cached: bool = False
     report_id: int | None = None
     error: ErrorInfo | None = None
     attempts: int = 0
     progress: float | None = None
+    repeated: bool = False
 
     @property
     def final(self) -> bool:
@@ -121,13 +124,23 @@ class StoredReport(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
 
 
-def result_key(parts: tuple[Part, ...], version: str, options: Options = STRUCTURE) -> str:
-    """Equal for analyses that must give equal reports. Names count only where several files refer to one another."""
+def result_key(parts: tuple[Part, ...], version: str, options: Options = STRUCTURE, account: str = "") -> str:
+    """Equal for analyses of one account that must give equal reports.
+
+    Names count only where several files refer to one another. Accounts never share a key: neither a stored answer nor
+    its speed tells one that another has sent the same file.
+    """
     names = [part.name for part in parts] if len(parts) > 1 else []
-    facts = [version, msgspec.structs.asdict(options), names, [part.blake3 for part in parts]]
+    facts = [version, msgspec.structs.asdict(options), names, [part.blake3 for part in parts], *_whose(account)]
     return blake3(msgspec.json.encode(facts)).hexdigest()
 
 
-def comparison_key(left: Analysis, right: Analysis, version: str, *, values: bool) -> str:
-    """Equal for comparisons that must give equal answers."""
-    return blake3(msgspec.json.encode(["compare", version, left.key, right.key, values])).hexdigest()
+def comparison_key(left: Analysis, right: Analysis, version: str, *, values: bool, account: str = "") -> str:
+    """Equal for comparisons of one account that must give equal answers."""
+    facts = ["compare", version, left.key, right.key, values, *_whose(account)]
+    return blake3(msgspec.json.encode(facts)).hexdigest()
+
+
+def _whose(account: str) -> list[str]:
+    """What an account adds to a key; nothing without one, as in keys that older versions stored."""
+    return [account] if account else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from tests.fakes import wait_for
-from tests.http.conftest import ROOT
+from tests.http.conftest import ROOT, answer
 
 RAW = {"Content-Type": "application/octet-stream"}
 ACCEPTED = "/v1/analyses?wait=0"
@@ -52,6 +53,58 @@ def test_a_killed_web_worker_is_replaced_and_loses_nothing(start, model):
     wait_for(lambda: len(set(service.workers()) - killed) == 2)  # those just killed may be listed a moment longer
     for response in accepted:
         assert state(service, response.json()["links"]["self"]) == "succeeded"
+
+
+def test_stopping_answers_what_runs_and_takes_nothing_more(start, model, tmp_path):
+    """Six slow uploads and a request that waits are answered, new connections refused; all twenty jobs are then run."""
+    faults = tmp_path / "faults"
+    faults.mkdir()
+    first = start(WEIGHBRIDGE_FAULTS=str(faults))
+    slow = [_begun(first, model(100 + number)) for number in range(6)]
+    (faults / "child.started").write_text("stall 60")
+    jobs = [first.ask("POST", ACCEPTED, body=model(110 + number), headers=RAW) for number in range(20)]
+    waiting = first.raw(f"GET {jobs[0].json()['links']['self']}?wait=60 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    first.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: _refused(first))
+    for connection, rest in slow:
+        connection.sendall(rest)
+    heads = [answer(connection) for connection in (waiting, *(connection for connection, _ in slow))]
+    assert [status for status, _, _ in heads] == [200] + [202] * 6
+    assert first.process.wait(60) == 0
+    (faults / "child.started").unlink()
+    again = start()
+    accepted = [json.loads(body) for _, _, body in heads[1:]] + [job.json() for job in jobs]
+    assert [state(again, job["links"]["self"]) for job in accepted] == ["succeeded"] * 26
+    assert again.left_behind() == []
+
+
+def _begun(service, content):
+    """A connection on which half of an upload was sent, and the other half."""
+    head = f"POST {ACCEPTED} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n"
+    connection = service.raw(f"{head}Content-Type: application/octet-stream\r\n\r\n".encode(), content[:100])
+    return connection, content[100:]
+
+
+def _refused(service):
+    """Whether nobody listens any more."""
+    try:
+        service.raw().close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_reload_under_load_loses_nothing(start, model):
+    """SIGHUP: other web workers take over, and every request is answered."""
+    service = start()
+    before = set(service.workers())
+    service.process.send_signal(signal.SIGHUP)
+    accepted = []
+    while before & set(service.workers()):
+        number = 140 + len(accepted) % 100
+        accepted.append(service.ask("POST", ACCEPTED, body=model(number), headers=RAW))
+    assert {response.status for response in accepted} <= {201, 202}
+    assert [state(service, response.json()["links"]["self"]) for response in accepted] == ["succeeded"] * len(accepted)
 
 
 def test_stopping_is_orderly_and_leaves_no_process(start):

@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from service.pressed import press, unpress, unpressed
+from service.pressed import is_whole, press, unpress, unpressed
 
 TEXTS = (b"", b"a", b"ab" * 3_000_000)
 
@@ -23,6 +23,16 @@ def test_what_was_pressed_comes_back(make, text):
     pieces = list(unpressed(pressed))
     assert b"".join(pieces) == text
     assert all(len(piece) <= 1 << 20 for piece in pieces)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_what_lost_a_piece_is_not_whole(make):
+    """Cut, changed, of another size, or never pressed at all."""
+    pressed = make(TEXTS[2])
+    assert is_whole(pressed, len(TEXTS[2]))
+    for other in (pressed[:-1], pressed[:3], b"", b"no frame", bytes([*pressed[:2], 255, *pressed[3:]])):
+        assert not is_whole(other, len(TEXTS[2]))
+    assert not is_whole(pressed, len(TEXTS[2]) - 1)
 
 
 def test_equal_data_give_equal_frames():

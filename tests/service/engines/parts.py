@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 from service.config import Settings
 from service.engines.local import LocalEngine
-from service.jobs import catalogue
+from service.jobs import acceptance
+from service.jobs.acceptance import Terms
 from service.jobs.analysis import VERSION
 from service.jobs.blobs import Blobs, Incoming
 from service.jobs.database import open_database
@@ -54,4 +55,4 @@ def _accepted(parts: SimpleNamespace, content: bytes, *, owner: bool, options) -
             key=result_key(files, VERSION, options), parts=files, options=options,
         )  # fmt: skip
         name = parts.engine.ready_owner(new.lane) if owner else None
-        return catalogue.add(parts.database, new, [file], max_queued=1000, owner=name)
+        return acceptance.add(parts.database, new, [file], Terms(max_queued=1000, owner=name))

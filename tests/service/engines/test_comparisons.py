@@ -8,7 +8,9 @@ import time
 import pytest
 from sqlalchemy import update
 
-from service.jobs import catalogue, comparisons, queue, reports
+from service.engines import retrying
+from service.jobs import acceptance, catalogue, comparisons, reports
+from service.jobs.acceptance import Terms
 from service.jobs.identifiers import new_id
 from service.jobs.records import ComparisonJob, Options
 from service.jobs.tables import analyses
@@ -39,7 +41,8 @@ def compare(parts):
         new = ComparisonJob(
             id=new_id(), state="queued", created_at=time.time(), left_id=left.id, right_id=right.id, values=values
         )
-        return comparisons.add(parts.database, new, max_queued=100, owner=parts.engine.ready_owner(new.lane))
+        terms = Terms(max_queued=100, owner=parts.engine.ready_owner(new.lane))
+        return acceptance.add_comparison(parts.database, parts.blobs, new, (), terms)[0]
 
     return do
 
@@ -172,21 +175,21 @@ def test_stopping_puts_a_running_comparison_back(parts, sandbox, accept, compare
 
 def test_a_worker_that_is_away_is_tried_again(parts, sandbox, accept, compare, monkeypatch):
     """As for analyses."""
-    monkeypatch.setattr(queue, "RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(retrying, "WORKER_PAUSE", 0.0)
     both = [done(parts, accept(text)) for text in ("away a", "model b")]
     sandbox.away = 2
     found = done(parts, compare(*both, values=True))
-    assert (found.state, found.attempts) == ("succeeded", 3)
+    assert (found.state, found.attempts) == ("succeeded", 1)
 
 
 def test_statistics_of_a_finished_analysis_are_made_when_asked(parts, sandbox, accept):
     """Beside it, by the kind that reads values; a second time from store."""
     parent = done(parts, accept("model"))
-    child = catalogue.derive(parts.database, parts.blobs, parent, STATS, max_queued=100)
+    child = acceptance.derive(parts.database, parts.blobs, parent, STATS, Terms(max_queued=100))
     found = done(parts, child)
     assert (found.state, found.parent_id) == ("succeeded", parent.id)
     assert sandbox.runs == [("static", ("a",)), ("values", ("a",))]
-    again = catalogue.derive(parts.database, parts.blobs, parent, STATS, max_queued=100)
+    again = acceptance.derive(parts.database, parts.blobs, parent, STATS, Terms(max_queued=100))
     assert again.report_id == found.report_id
 
 
@@ -194,7 +197,7 @@ def test_deleting_an_analysis_kills_the_making_of_its_statistics(parts, sandbox,
     """Who waits for them learns that they are gone."""
     parent = done(parts, accept("model"))
     sandbox._model = sandbox._hang
-    child = catalogue.derive(parts.database, parts.blobs, parent, STATS, max_queued=100)
+    child = acceptance.derive(parts.database, parts.blobs, parent, STATS, Terms(max_queued=100))
     parts.engine.run(child, 0.0)
     wait_for(lambda: len(sandbox.runs) == 2)
     catalogue.remove(parts.database, parts.blobs, parent.id)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import NamedTuple
 
 import pytest
 
 from service.engines.lane import Running, Threads
 from tests.fakes import wait_for
+
+
+class Work(NamedTuple):
+    """All that a lane knows of a job."""
+
+    name: str
+    account: str = ""
 
 
 @pytest.fixture
@@ -20,7 +28,7 @@ def lane():
         served, go = [], threading.Event()
 
         def serve(job, _lane):
-            served.append(job)
+            served.append(job and job.name)
             go.wait(10)
 
         threads = Threads("quick", count, serve)
@@ -40,7 +48,7 @@ def test_jobs_are_served_in_the_order_in_which_they_were_handed(lane):
     threads, served, go = lane(1)
     assert threads.idle() == 1
     for job in ("a", "b", "c"):
-        threads.hand(job)
+        threads.hand(Work(job))
     wait_for(lambda: served)
     assert threads.idle() <= 0
     go.set()
@@ -51,23 +59,35 @@ def test_jobs_are_served_in_the_order_in_which_they_were_handed(lane):
 def test_a_look_is_queued_once_and_takes_its_turn(lane):
     """However often it is asked for, between the jobs before and after it; again once it was taken."""
     threads, served, go = lane(1)
-    threads.hand("a")
+    threads.hand(Work("a"))
     wait_for(lambda: served)
     for _ in range(5):
         threads.wake()
-    threads.hand("b")
+    threads.hand(Work("b"))
     go.set()
     wait_for(lambda: served == ["a", None, "b"])
     threads.wake()
     wait_for(lambda: served == ["a", None, "b", None])
 
 
+def test_accounts_take_turns(lane):
+    """One that has handed over many keeps no other waiting for all of them."""
+    threads, served, go = lane(1)
+    threads.hand(Work("a", "ann"))
+    wait_for(lambda: served)
+    for name in ("b", "c", "d"):
+        threads.hand(Work(name, "ann"))
+    threads.hand(Work("e", "bob"))
+    go.set()
+    wait_for(lambda: served == ["a", "b", "e", "c", "d"])
+
+
 def test_a_stopped_lane_serves_no_more(lane):
     """What was handed over stays in the table, for the next process."""
     threads, served, go = lane(1)
-    threads.hand("a")
+    threads.hand(Work("a"))
     wait_for(lambda: served)
-    threads.hand("b")
+    threads.hand(Work("b"))
     threads.stop()
     go.set()
     threads.join(time.monotonic() + 5)

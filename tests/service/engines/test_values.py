@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from service.config import Settings
-from service.jobs import catalogue, comparisons, reports
+from service.jobs import acceptance, catalogue, reports
+from service.jobs.acceptance import Terms
 from service.jobs.identifiers import new_id
 from service.jobs.records import ComparisonJob, Options
 from service.sandbox import launch
@@ -47,7 +48,8 @@ def compared(parts, left, right, *, values):
     new = ComparisonJob(
         id=new_id(), state="queued", created_at=time.time(), left_id=left.id, right_id=right.id, values=values
     )
-    found = parts.engine.run(comparisons.add(parts.database, new, max_queued=10), 60.0)
+    made, _ = acceptance.add_comparison(parts.database, parts.blobs, new, (), Terms(max_queued=10))
+    found = parts.engine.run(made, 60.0)
     assert found.error is None
     return reports.decode_comparison(catalogue.report(parts.database, found.report_id))
 
@@ -61,7 +63,7 @@ def report_of(parts, found):
 def test_statistics_are_made_on_demand_behind_the_wall(parts, analysed, name):
     """The kind starts on first need; every weight is measured, and else the report is that of the structure."""
     parent = analysed(name)
-    child = catalogue.derive(parts.database, parts.blobs, parent, STATS, max_queued=10)
+    child = acceptance.derive(parts.database, parts.blobs, parent, STATS, Terms(max_queued=10))
     measured = report_of(parts, parts.engine.run(child, 60.0))
     plain = report_of(parts, parent)
     weights = [weight for layer in measured.layers for weight in layer.weights]

@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from service import faults
 from service.config import Settings
-from service.jobs import catalogue
+from service.jobs import acceptance
+from service.jobs.acceptance import Terms
 from service.jobs.analysis import VERSION
 from service.jobs.blobs import Blobs, Incoming
 from service.jobs.database import open_database
@@ -36,11 +38,12 @@ def database(settings, blobs):
 
 @pytest.fixture
 def add(database, blobs):
-    """`add(b"content", name="a.pt", owner="me")` accepts an analysis of one file and returns it."""
+    """`add(b"content", name="a.pt", owner="me")` accepts an analysis of one file and returns it; `more`: `Terms`."""
 
     def do(
-        content=b"content", *, name="a.pt", owner=None, max_queued=100, version=VERSION, sha256=True, options=STRUCTURE
-    ):
+        content=b"content", *, name="a.pt", owner=None, max_queued=100, version=VERSION, sha256=True,
+        options=STRUCTURE, account="", **more,
+    ):  # fmt: skip
         with Incoming(blobs) as file:
             file.write(content)
             file.finish()
@@ -48,8 +51,20 @@ def add(database, blobs):
             parts = (Part(name=name, bytes=file.size, blake3=file.digest, sha256=known),)
             new = Analysis(
                 id=new_id(), state="queued", created_at=time.time(), name=name, bytes=file.size,
-                key=result_key(parts, version, options), parts=parts, request_id="r", options=options,
+                key=result_key(parts, version, options, account), parts=parts, request_id="r", options=options,
+                account=account,
             )  # fmt: skip
-            return catalogue.add(database, new, [file], max_queued=max_queued, owner=owner)
+            terms = Terms(max_queued=max_queued, owner=owner, **more)
+            return acceptance.add(database, new, [file], terms)
 
     return do
+
+
+@pytest.fixture
+def armed(tmp_path):
+    """A folder of faults (`service.faults`) that this process minds while the test lasts."""
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    faults.arm(folder)
+    yield folder
+    faults.arm(None)

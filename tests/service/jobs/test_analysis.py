@@ -10,7 +10,7 @@ import pytest
 
 from service import wire
 from service.config import Limits
-from service.errors import MalformedFile, WeighbridgeError, WorkerCrashed
+from service.errors import MalformedFile, WorkerCrashed
 from service.jobs.analysis import VERSION, Watch, Work, analyse, analyse_stored
 from service.jobs.records import Part
 from service.tree import Confinement
@@ -137,8 +137,9 @@ def test_answers_that_make_no_report_are_not_believed(work):
         def _model(self, _):
             return _outcome(model=msgspec.structs.replace(MODEL, totals=None))
 
-    with pytest.raises(WeighbridgeError, match="totals"):
+    with pytest.raises(WorkerCrashed) as caught:
         analyse(Careless(), work("model"))
+    assert caught.value.info.extra == {"reason": "no totals"}
 
 
 def test_descriptors_of_stored_files_are_closed_whatever_happens(blobs, add):

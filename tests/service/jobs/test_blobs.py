@@ -6,15 +6,18 @@ import contextlib
 import errno
 import hashlib
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
-from service.errors import InputLost, StorageFull
+from service.errors import InputLost, ServiceError, StorageFull
 from service.jobs import blobs as module
-from service.jobs.blobs import FOLLOW_FROM, FOLLOW_UP_TO, Incoming
+from service.jobs.blobs import FOLLOW_FROM, FOLLOW_UP_TO, Blobs, Incoming
 
 
 def keep(blobs, *pieces):
@@ -96,7 +99,7 @@ def test_lost_and_damaged_uploads_are_told(blobs):
     digest, _ = keep(blobs, b"content")
     with pytest.raises(InputLost):
         blobs.open(digest, 6)
-    blobs.remove(digest)
+    blobs.path(digest).unlink()
     with pytest.raises(InputLost):
         blobs.open(digest, 7)
     blobs.path(digest).symlink_to("/etc/passwd")
@@ -104,11 +107,30 @@ def test_lost_and_damaged_uploads_are_told(blobs):
         blobs.open(digest, Path("/etc/passwd").stat().st_size)
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO])
+def test_an_upload_that_cannot_be_opened_now_is_not_lost(blobs, monkeypatch, number):
+    """Descriptors that are used up, or a disk that fails, say nothing about the file: it may be there in a moment."""
+    digest, _ = keep(blobs, b"content")
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module.os, "open", fail)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        blobs.open(digest, 7)
+
+
 def test_a_removed_upload_can_still_be_read_by_who_has_it_open(blobs):
-    """The descriptor holds the inode."""
+    """It is out of its place at once, and its file goes when somebody has the time; the descriptor holds the inode."""
     digest, _ = keep(blobs, b"content")
     descriptor = blobs.open(digest, 7)
-    blobs.remove(digest)
+    with contextlib.suppress(KeyError), module.deleting() as gone:
+        gone.extend([blobs.take_away(digest)] * 2)
+        assert not blobs.path(digest).exists()
+        assert blobs.take_away(digest) is None
+        assert list(blobs.temporary.iterdir()) == gone[:1]
+        raise KeyError
+    assert not list(blobs.temporary.iterdir())
     assert os.pread(descriptor, 10, 0) == b"content"
     os.close(descriptor)
 
@@ -120,8 +142,56 @@ def test_only_digests_become_paths(blobs, digest):
         blobs.path(digest)
 
 
-def test_sweeping_deletes_what_interrupted_uploads_left(blobs):
-    """Parts of a process that was killed."""
-    (blobs.temporary / "x.part").write_bytes(b"x")
+def test_sweeping_deletes_what_dead_processes_left_and_nothing_else(blobs, settings):
+    """A killed process's parts; not those of one that lives, nor of one that left no mark, until a day has passed."""
+    died = subprocess.run(
+        [sys.executable, "-c", DIES, str(settings.data_dir)], capture_output=True, text=True, check=False
+    )
+    assert died.returncode == -signal.SIGKILL
+    unmarked = blobs.temporary / "0-nobody.x.part"
+    unmarked.write_bytes(b"x")
+    with Incoming(blobs) as mine:
+        assert len(list(blobs.temporary.iterdir())) == 3
+        assert (Blobs(settings.data_dir).sweep(), blobs.sweep()) == (1, 0)
+        mine.write(b"it is still there")
+        mine.finish()
+    assert list(blobs.temporary.iterdir()) == [unmarked]
+    os.utime(unmarked, (0, 0))
     assert blobs.sweep() == 1
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from service.jobs.blobs import Blobs, Incoming
+with Incoming(Blobs(Path(sys.argv[1]))) as file:
+    file.write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_is_stored_is_durable_in_its_folder_too(blobs, monkeypatch):
+    """A new folder is synced into the one above: else the file's own sync would be worth nothing."""
+    synced = []
+    fsync = os.fsync
+    name = lambda descriptor: str(Path(f"/proc/self/fd/{descriptor}").readlink())  # noqa: E731
+    monkeypatch.setattr(module.os, "fsync", lambda descriptor: (synced.append(name(descriptor)), fsync(descriptor)))
+    digest, _ = keep(blobs, b"content")
+    assert synced[1:] == [str(blobs.root), str(blobs.path(digest).parent)]
+
+
+def test_a_disk_that_takes_nothing_is_told_and_leaves_nothing(blobs, monkeypatch):
+    """For readiness: a file is made without a name, and is gone with its descriptor."""
+    blobs.require_writable()
     assert not list(blobs.temporary.iterdir())
+    blobs.temporary.rmdir()
+    with pytest.raises(ServiceError, match="cannot write"):
+        blobs.require_writable()
+
+
+def test_what_arrives_is_counted(blobs):
+    """For the quota: uploads that are not accepted yet."""
+    with Incoming(blobs) as file:
+        file.write(b"12345")
+        assert blobs.arriving_bytes() == 5
+    assert blobs.arriving_bytes() == 0

@@ -9,7 +9,8 @@ import pytest
 
 from service.config import Limits
 from service.errors import LeftGone, MalformedFile, OutdatedReport, RightGone, WorkerCrashed
-from service.jobs import comparisons, queue, reports
+from service.jobs import acceptance, comparisons, queue, reports
+from service.jobs.acceptance import Terms
 from service.jobs.analysis import UNWATCHED, Watch, analyse_stored
 from service.jobs.comparing import compare_stored
 from service.jobs.identifiers import new_id
@@ -17,6 +18,7 @@ from service.jobs.records import ComparisonJob
 from tests.fakes import FakeSandbox, _outcome
 
 STORED = Path(__file__).parent / "stored"
+TERMS = Terms(max_queued=100, owner="me")
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def job(database, blobs, add):
             id=new_id(), state="queued", created_at=time.time(), left_id=sides[0].id, right_id=sides[1].id,
             values=values,
         )  # fmt: skip
-        return comparisons.add(database, new, max_queued=100, owner="me")
+        return acceptance.add_comparison(database, blobs, new, (), TERMS)[0]
 
     return do
 
@@ -69,7 +71,7 @@ def test_an_upload_that_is_gone_is_named_by_its_side(database, blobs, job, side,
     for values in (True, False):
         made = job(f"model a {values}", f"model b {values}", values=values)
         left, right = comparisons.sides(database, made)
-        blobs.remove((left if side == "left" else right).analysis.parts[0].blake3)
+        blobs.path((left if side == "left" else right).analysis.parts[0].blake3).unlink()
         before = descriptors()
         if values:
             with pytest.raises(kind):
@@ -101,7 +103,7 @@ def test_a_report_that_does_not_lead_to_its_values_is_refused(database, blobs, a
         new = ComparisonJob(
             id=new_id(), state="queued", created_at=time.time(), left_id=old.id, right_id=right.id, values=values
         )
-        made = comparisons.add(database, new, max_queued=100, owner="me")
+        made, _ = acceptance.add_comparison(database, blobs, new, (), TERMS)
         if values:
             with pytest.raises(OutdatedReport):
                 compare_stored(FakeSandbox(), database, blobs, made, Limits(), UNWATCHED)

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import update
 
 from service.errors import ErrorInfo, LeftFailed, LeftGone, NotFound, Overloaded, RightFailed, RightGone
-from service.jobs import catalogue, comparisons, queue
+from service.jobs import acceptance, catalogue, comparisons, queue
+from service.jobs.acceptance import Terms
 from service.jobs.identifiers import new_id
 from service.jobs.records import ComparisonJob
 from service.jobs.tables import analyses
@@ -18,7 +19,7 @@ BROKEN = ErrorInfo(code="malformed_file", detail=msg("Broken."))
 
 
 @pytest.fixture
-def compare(database):
+def compare(database, blobs):
     """`compare(left, right, values=True, owner="me")` adds a comparison of two analyses."""
 
     def do(left, right, *, values=False, owner=None, max_queued=100):
@@ -26,7 +27,8 @@ def compare(database):
             id=new_id(), state="queued", created_at=time.time(), left_id=left.id, right_id=right.id, values=values,
             request_id="r",
         )  # fmt: skip
-        return comparisons.add(database, new, max_queued=max_queued, owner=owner)
+        terms = Terms(max_queued=max_queued, owner=owner)
+        return acceptance.add_comparison(database, blobs, new, (), terms)[0]
 
     return do
 

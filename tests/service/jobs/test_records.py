@@ -23,6 +23,16 @@ def test_names_matter_where_files_refer_to_one_another():
     assert result_key((part("x", "a"), part("y", "b")), "1") != result_key((part("y", "a"), part("x", "b")), "1")
 
 
+def test_accounts_share_no_answer():
+    """Nor an account and nobody; keys that were stored before there were accounts are those of nobody."""
+    keys = [result_key((part("x", "a" * 64),), "1", account=account) for account in ("", "ann", "bob")]
+    assert len(set(keys)) == 3
+    assert keys[0] == "999c6c647110078ebbeac6a83dc7d32089346e00240b7d8d65c102182baca570"
+    sides = analysis("l"), analysis("r")
+    compared = {comparison_key(*sides, "1", values=False, account=account) for account in ("", "ann", "bob")}
+    assert len(compared) == 3
+
+
 def analysis(key="k", **fields):
     return Analysis(id="1", state="queued", created_at=0.0, name="n", bytes=1, key=key, **fields)
 

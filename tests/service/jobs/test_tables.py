@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from service.jobs import catalogue
 from service.jobs.database import open_database
 from service.jobs.records import Options
+from service.jobs.tables import OLDEST, SCHEMA, STEPS, TooNewError
 
 SCHEMA_1 = (Path(__file__).parent / "stored" / "schema_1.sql").read_text()
 ROW = """
@@ -66,3 +69,50 @@ def test_opening_twice_changes_nothing(old):
     before = described(old)
     open_database(old).close()
     assert described(old) == before
+
+
+OLDER = """
+INSERT INTO analyses (id, state, created_at, name, bytes, key, request_id, cached, attempts, available_at, work, lane,
+    options) VALUES ('02b', 'queued', 2.5, 'b.pt', 7, 'k2', 'r', 0, 0, 1700000000.0, 'read', 'quick', '{}');
+INSERT INTO parts (analysis_id, position, name, bytes, blake3) VALUES ('02b', 0, 'b.pt', 7, 'c');
+UPDATE analyses SET state = 'running', owner = '1-a', attempts = attempts + 1, lease_until = 1.0 WHERE id = '02b';
+INSERT INTO reports (body, size, etag) VALUES ('', 0, 'e');
+UPDATE analyses SET state = 'succeeded', report_id = 1, finished_at = 3.0, owner = NULL WHERE id = '02b';
+DELETE FROM analyses WHERE id = '02b';
+"""
+"""What a service of schema 2 says to its database."""
+READ = """
+SELECT id, state, created_at, finished_at, name, bytes, key, request_id, format, framework, cached, report_id, error,
+    attempts, available_at, owner, lease_until, work, lane, options, progress, parent_id, left_id, right_id
+FROM analyses
+"""
+
+
+def test_an_older_service_goes_on_working_on_a_newer_schema(settings, add):
+    """Every statement of schema 2 still does what it did, and the service that made them may be started again."""
+    added = add()
+    with sqlite3.connect(settings.data_dir / "weighbridge.db") as raw:
+        assert raw.execute("PRAGMA user_version").fetchone() == (2,)
+        raw.executescript(OLDER)
+        assert raw.execute(READ).fetchone()[0] == added.id
+
+
+def test_a_schema_that_only_a_newer_service_knows_is_refused(settings, database):
+    """What it only adds to is worked with and left as it is; beyond that it is said which version to start."""
+    with sqlite3.connect(settings.data_dir / "weighbridge.db") as raw:
+        raw.execute("UPDATE grown SET version = ?", (SCHEMA + 5,))
+    open_database(settings).close()
+    with sqlite3.connect(settings.data_dir / "weighbridge.db") as raw:
+        assert raw.execute("SELECT version FROM grown").fetchone() == (SCHEMA + 5,)
+        raw.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    with pytest.raises(TooNewError, match="Start the newer version"):
+        open_database(settings)
+
+
+def test_steps_only_add():
+    """Else an older service that still runs would break: new columns have a default or may be empty."""
+    for statement in itertools.chain(*STEPS[OLDEST - 1 :]):
+        said = " ".join(statement.split())
+        assert re.match(r"(CREATE (TABLE|INDEX)|INSERT INTO|ALTER TABLE \w+ ADD COLUMN) ", said), said
+        if " ADD COLUMN " in said and "NOT NULL" in said:
+            assert " DEFAULT " in said, said
