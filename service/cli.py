@@ -1,4 +1,4 @@
-"""The command `weighbridge`: serve, analyze a file without a server, print the API's description."""
+"""The command `weighbridge`: serve, analyze a file without a server, print the API's description; and keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 import msgspec
 from blake3 import blake3
 
-from service import config
+from service import commands, config
 from service.errors import WeighbridgeError
 from service.jobs.analysis import Work, analyse
 from service.jobs.hashing import sha256_of
@@ -26,6 +26,9 @@ from service.web import openapi, problems
 @click.group()
 def main() -> None:
     """Weighs model files without unloading them."""
+
+
+main.add_command(commands.keys)
 
 
 @main.command()

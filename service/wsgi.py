@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service import config
+from pathlib import Path
+
+from service import config, faults
 from service.sandbox.client import Sandbox
 from service.web import logs
 from service.web.app import create_app
@@ -11,6 +13,7 @@ from service.web.services import assemble
 
 settings = config.load()
 logs.configure(settings.log_level)
+faults.arm(Path(settings.faults) if settings.faults else None)
 services = assemble(settings, Sandbox(run_dir(settings)))
-services.engine.start()
+services.start()
 app = create_app(services)
