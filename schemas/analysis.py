@@ -74,6 +74,7 @@ class AnalysisSchema(Schema):
     format = string("What it was read as, once known.", null=True)
     framework = string("keras, torch, onnx ..., once known.", null=True)
     cached = boolean("Whether it was answered from the stored report of the same bytes.")
+    account = string("Whose it is; null where no key was needed.", null=True)
     options = nested(OptionsSchema, "What was asked beyond the structure.")
     progress = number("Share of the values that is read, 0 to 1, while statistics are made; else null.", null=True)
     links = nested(LinksSchema, "Where to go on.")

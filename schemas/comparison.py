@@ -150,6 +150,7 @@ class ComparisonJobSchema(Schema):
     values = boolean("Whether the numbers are compared too.")
     progress = number("Share of the values that is read, 0 to 1, while it runs; else null.", null=True)
     cached = boolean("Whether it was answered from the stored comparison of the same models.")
+    account = string("Whose it is; null where no key was needed.", null=True)
     links = nested(ComparisonLinksSchema, "Where to go on.")
     comparison = nested(ComparisonSchema, "The comparison, once it succeeded.", null=True)
     error = nested(ProblemSchema, "The problem it failed with.", null=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from marshmallow import fields, validate
 from marshmallow.types import StrSequenceOrSet
+
+F = TypeVar("F", bound=fields.Field[Any])
 
 STATUSES = ("complete", "partial", "unavailable")
 """How far a number is known."""
@@ -19,6 +21,12 @@ def string(description: str, *, null: bool = False, pattern: str | None = None) 
     """A string; may be null where `null`."""
     checks = validate.Regexp(pattern) if pattern else None
     return fields.String(required=True, allow_none=null, validate=checks, metadata=_about(description))
+
+
+def optional(field: F) -> F:
+    """A field that may be left out."""
+    field.required = False
+    return field
 
 
 def sentence(description: str, *, null: bool = False) -> fields.String:

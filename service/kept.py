@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import nullcontext
+from itertools import chain
 from typing import Self
 
 import msgspec
@@ -17,39 +18,45 @@ CAPACITY = 64 << 20
 """Bytes kept by one web process."""
 PACK_FROM = 64 << 10
 """Bytes from which an answer is kept pressed: a report of 100 MB shrinks eighty-fold in a thirtieth of a second."""
+PIECE = 64 << 10
+"""Most bytes of a piece of an answer: what each of those that are being sent takes beside its pressed form."""
 ENTRY = 1024
 """Bytes that an entry takes beside its answer."""
 
 
 class Body(msgspec.Struct, frozen=True):
-    """An answer of `size` bytes; `data` are these bytes, pressed (`service.pressed`) if `packed`.
-
-    `made`: the pieces it was just made in, for who asked first; they are not kept.
-    """
+    """An answer of `size` bytes; `data` are these bytes, pressed (`service.pressed`) if `packed`."""
 
     data: bytes
     packed: bool
     size: int
-    made: tuple[bytes, ...] = ()
 
     @classmethod
     def of(cls, pieces: Iterable[bytes]) -> Self:
-        """All pieces one after the other, pressed if they are many bytes."""
-        made = tuple(pieces)
-        size = sum(map(len, made))
-        if size <= PACK_FROM:
-            return cls(b"".join(made), packed=False, size=size)
-        return cls(press(made), packed=True, size=size, made=made)
+        """All pieces one after the other, pressed on the way if they are many bytes."""
+        rest, kept = iter(pieces), bytearray()
+        for piece in rest:
+            kept += piece
+            if len(kept) > PACK_FROM:
+                return cls._pressed(chain((bytes(kept),), rest))
+        return cls(bytes(kept), packed=False, size=len(kept))
 
-    def kept(self) -> Self:
-        """Without the pieces that it was made in."""
-        return msgspec.structs.replace(self, made=())
+    @classmethod
+    def _pressed(cls, pieces: Iterable[bytes]) -> Self:
+        size = 0
+
+        def measured() -> Iterator[bytes]:
+            nonlocal size
+            for piece in pieces:
+                size += len(piece)
+                yield piece
+
+        data = press(measured())
+        return cls(data, packed=True, size=size)
 
     def pieces(self) -> Pieces:
-        """As it was given, in pieces of some length."""
-        if self.made:
-            return Pieces(self.made, self.size)
-        return Pieces(unpressed(self.data) if self.packed else (self.data,), self.size)
+        """As it was given, never whole in memory where it is large."""
+        return Pieces(unpressed(self.data, PIECE) if self.packed else (self.data,), self.size)
 
     def plain(self) -> bytes:
         """As it was given."""
@@ -75,7 +82,7 @@ class Kept:
             found = self._find(key)
             if found is None:
                 found = Body.of(make())
-                self._keep(key, found.kept())
+                self._keep(key, found)
         return found
 
     def _find(self, key: Hashable) -> Body | None:

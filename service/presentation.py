@@ -35,6 +35,7 @@ from service.views import (
     comparison_markdown,
     comparison_text,
     csv_rows,
+    escape,
     html,
     markdown,
     text,
@@ -183,7 +184,8 @@ class Presenter:
         )
 
     def _made(self, stored: StoredReport, asked: tuple[Any, ...], make: Callable[[], Iterable[bytes]]) -> Body:
-        return self._kept.get((stored.etag, *asked), make, alone=stored.size > LARGE)
+        quiet = lambda: map(escape.json, make())  # noqa: E731 - views but JSON hold nothing that it would change
+        return self._kept.get((stored.etag, *asked), quiet, alone=stored.size > LARGE)
 
 
 def tag(stored: StoredReport, *asked: Any) -> str:

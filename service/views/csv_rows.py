@@ -54,18 +54,18 @@ def _rows(report: Report) -> Iterator[list[str]]:
             yield [*_layer_cells(layer), *_weight_cells(weight)]
     for state in report.states:
         for weight in state.weights:
-            yield [cell(state.name), cell(state.type or ""), state.group, *_weight_cells(weight)]
+            yield [cell(state.name), cell(state.type or ""), cell(state.group), *_weight_cells(weight)]
 
 
 def _layer_cells(layer: Layer) -> list[str]:
-    return [cell(layer.path), cell(layer.type or ""), layer.kind]
+    return [cell(layer.path), cell(layer.type or ""), cell(layer.kind)]
 
 
 def _weight_cells(weight: Weight) -> list[str]:
     shape = "" if weight.shape is None else "x".join("?" if size is None else str(size) for size in weight.shape)
     return [
         cell(weight.name),
-        weight.role,
+        cell(weight.role),
         shape,
         cell(weight.dtype or ""),
         _number(weight.count),

@@ -1,4 +1,4 @@
-"""Makes text from an upload harmless where it is shown: terminal, spreadsheet, Markdown, XML, DOT, Mermaid.
+"""Makes text from an upload harmless where it is shown: terminal, spreadsheet, Markdown, XML, DOT, Mermaid, JSON.
 
 Knows those languages, no report.
 
@@ -10,8 +10,22 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~-])")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""The wide ones are formulas where Excel speaks Chinese or Japanese."""
+_AFTER_SEPARATOR = re.compile(r"(;[\s\"']*)(?=[=+\-@＝＋－＠])")
+"""Where Excel's separator is the semicolon, a cell begins behind one, however the field is quoted."""
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()+!|<>~&$-])")
+_ADDRESS = re.compile(r"(?=://)|(?<=[wW]{3})(?=\.)")
+"""Where GitHub would begin to make a link of plain text."""
+_REFERENCE = re.compile(r"[@#]")
+_NUMBERED = re.compile(r"\A(\d+)(?=\.(?:\s|\Z))")
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
+"""Letters and marks that show nothing: two names that look alike would be two."""
+_IN_JSON = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f\xad]|\xd8[\x80-\x85\x9c]|\xdb\x9d|\xdc\x8f|\xe1\xa0\x8e"
+    rb"|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xef\xbf[\xb9-\xbb]|\xf3\xa0[\x80\x81][\x80-\xbf]"
+)
+"""Control and format characters in UTF-8: JSON allows them as they are, terminals act on them."""
 _MERMAID_PLAIN = frozenset(" _.,:/+=×·…")
 
 
@@ -22,13 +36,18 @@ def terminal(text: str) -> str:
 
 def cell(text: str) -> str:
     """`terminal(text)`, and never the start of a spreadsheet formula (OWASP: CSV injection)."""
-    safe = terminal(text)
-    return f"'{safe}" if safe.startswith(_FORMULA_STARTS) else safe
+    safe = _AFTER_SEPARATOR.sub(r"\1'", terminal(text))
+    return f"'{safe}" if safe.lstrip().startswith(_FORMULA_STARTS) else safe
 
 
 def markdown(text: str) -> str:
-    """`terminal(text)` with Markdown and HTML syntax taken literally."""
-    return _MARKDOWN.sub(r"\\\1", terminal(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    """`terminal(text)` with Markdown and HTML syntax taken literally, and no address, mention or reference in it.
+
+    A backslash would not keep GitHub from linking `@name` and `#1`: their signs stand as code.
+    """
+    safe = _MARKDOWN.sub(r"\\\1", terminal(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    safe = _NUMBERED.sub(r"\1\\", _ADDRESS.sub(r"\\", safe))
+    return _REFERENCE.sub(r"`\g<0>`", safe)
 
 
 def xml(text: str) -> str:
@@ -51,8 +70,21 @@ def mermaid(text: str) -> str:
     return safe.replace(". ", "#46; ")
 
 
+def json(data: bytes) -> bytes:
+    """JSON in which control and format characters, which terminals act on, are written as escapes; the same values."""
+    if data.isascii() and b"\x7f" not in data:
+        return data  # nearly every report
+    return _IN_JSON.sub(_json_escape, data)
+
+
+def _json_escape(found: re.Match[bytes]) -> bytes:
+    units = found[0].decode().encode("utf-16-be")
+    return b"".join(b"\\u%04x" % int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+
+
 def _printable(character: str) -> bool:
-    return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    shows = unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    return shows and not _INVISIBLE.match(character)
 
 
 def _escaped(character: str) -> str:

@@ -1,4 +1,7 @@
-"""How an answer is sent: JSON in the reader's language, kept bodies with their tags, compressed for who takes that."""
+"""How an answer is sent: JSON in the reader's language, kept bodies with their tags, compressed for who takes that.
+
+What is large is never whole in memory: it is sent in pieces from its pressed form, by whoever has the client's socket.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,16 @@ from typing import Any
 
 from flask import Response, request
 
-from service.kept import Body
-from service.presentation import View
+from service.jobs.records import StoredReport
+from service.kept import PIECE, Body
+from service.presentation import LARGE, View
 from service.splicing import Pieces
+from service.web.flow import Flow
+from service.web.guard import holder
 from service.web.languages import language
+from service.web.pace import PacedSocket
 from service.web.problems import encode
+from service.web.services import services
 
 PACK_FROM = 1024
 """Bytes from which an answer is compressed."""
@@ -35,6 +43,14 @@ def document(text: bytes | Pieces, status: int = 200) -> Response:
     return response
 
 
+def enclosing(of: StoredReport, make: Callable[[], Pieces], status: int = 200) -> Response:
+    """JSON that may differ the next time, made of a report and what stands around it. Raises as `held`."""
+    response = Response(status=status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    _make(response, of, make)
+    return response
+
+
 def not_finished(text: bytes | Pieces) -> Response:
     """JSON of something that is accepted and still runs: ask again."""
     response = document(text, 202)
@@ -42,8 +58,11 @@ def not_finished(text: bytes | Pieces) -> Response:
     return response
 
 
-def resource(tag: str, view: View, make: Callable[[], Body]) -> Response:
-    """An answer that stays the same under its tag: not made and not sent to a client that has it."""
+def resource(tag: str, view: View, make: Callable[[], Body], of: StoredReport | None = None) -> Response:
+    """An answer that stays the same under its tag: not made and not sent to a client that has it.
+
+    Raises as `held` where it is made of a report.
+    """
     response = Response(content_type=view.media_type if view.render is None else f"{view.media_type}; charset=utf-8")
     response.set_etag(f"{tag}{'-gzip' if _takes_gzip() else ''}")
     response.vary.update(("Accept", "Accept-Encoding"))
@@ -52,7 +71,7 @@ def resource(tag: str, view: View, make: Callable[[], Body]) -> Response:
         response.headers["Content-Security-Policy"] = POLICIES[view.media_type]
     response.make_conditional(request)
     if response.status_code != 304:
-        _fill(response, make().pieces())
+        _make(response, of, lambda: make().pieces())
     return response
 
 
@@ -65,14 +84,43 @@ def _takes_gzip() -> bool:
     return request.accept_encodings["gzip"] > 0
 
 
-def _fill(response: Response, text: Pieces) -> None:
-    """Send the pieces one after the other; how many bytes they are together is said before."""
+def held(of: StoredReport | None) -> Callable[[], None]:
+    """A place to make and send an answer of this report, where it is large; to be given back by the function.
+
+    Raises:
+        Overloaded: There is none.
+    """
+    return services().slots.answering(holder()) if of is not None and of.size > LARGE else _nothing
+
+
+def _nothing() -> None:
+    """There is no place to be given back."""
+
+
+def _make(response: Response, of: StoredReport | None, make: Callable[[], Pieces]) -> None:
+    done = held(of)
+    try:
+        _fill(response, make(), done)
+    except BaseException:
+        done()
+        raise
+
+
+def _fill(response: Response, text: Pieces, done: Callable[[], None] = _nothing) -> None:
+    """Give the response its body, and how many bytes it is. `done` is called once it is sent, unless this raises."""
     response.vary.add("Accept-Encoding")
     if _takes_gzip() and text.size >= PACK_FROM:
         response.headers["Content-Encoding"] = "gzip"
         parts = gzipped(text.parts)
         text = Pieces(parts, sum(map(len, parts)))
-    response.response = text.parts
+    if text.size <= PIECE or request.method == "HEAD":
+        response.set_data(b"".join(text.parts) if text.size <= PIECE else b"")
+        done()
+    else:
+        connection = request.environ.get("gunicorn.socket")
+        sock = connection if isinstance(connection, PacedSocket) else None
+        response.response = Flow(iter(text.parts), done, sock)
+        response.direct_passthrough = True
     response.content_length = text.size
 
 

@@ -12,8 +12,11 @@ from service.jobs.identifiers import PATTERN
 from service.web import (
     analyses,
     comparisons,
+    cors,
     docs,
     failures,
+    guard,
+    headers,
     health,
     kinds,
     languages,
@@ -23,12 +26,6 @@ from service.web import (
     reports,
 )
 from service.web.services import Services
-
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 log = structlog.get_logger("weighbridge.web")
 
@@ -64,8 +61,11 @@ def create_app(services: Services) -> Flask:
     app.url_map.converters["id"] = _Identifier
     app.url_map.converters["anything"] = _Anything
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # it would redirect to whatever host the request names
     app.before_request(_begin)
     app.after_request(_end)
+    cors.register(app)
+    guard.register(app)
     failures.register(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -82,7 +82,7 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     languages.declare(response)
-    for name, value in HEADERS.items():
+    for name, value in (headers.SECURITY | (headers.TRANSPORT if request.is_secure else {})).items():
         response.headers.setdefault(name, value)
     seconds = time.monotonic() - g.began
     route = request.url_rule.rule if request.url_rule else "(none)"

@@ -17,6 +17,10 @@ from service.web.pace import PacedSocket, Stalled
 
 READ = 1 << 20
 """Bytes asked for at once: 64 KiB at a time is three times slower."""
+TOGETHER = 16 << 10
+"""Bytes of a body that come with its header, or right behind it."""
+_WHOLE = "weighbridge.body_is_read"
+"""Key of the WSGI environment: False while the body is being read, True when all of it is."""
 
 
 def announced_length(request: Request) -> int | None:
@@ -24,6 +28,23 @@ def announced_length(request: Request) -> int | None:
     if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
         return None
     return request.content_length or 0
+
+
+def end_connection_if_left(request: Request) -> None:
+    """Have the answer say that no other request may follow, where some of the body may still be on its way.
+
+    RFC 9112, 9.3: a client that has sent it all by then would lose the next on the same connection.
+    """
+    connection = request.environ.get("gunicorn.socket")
+    if _is_left(request) and isinstance(connection, PacedSocket):
+        connection.end_after()
+
+
+def _is_left(request: Request) -> bool:
+    if _WHOLE in request.environ:
+        return not request.environ[_WHOLE]
+    announced = announced_length(request)
+    return announced is None or announced > TOGETHER
 
 
 def check_length(announced: int | None, maximum: int) -> None:
@@ -50,6 +71,7 @@ def pieces(request: Request, settings: Settings, maximum: int) -> Iterator[bytes
         UploadStalled: It came slower than the minimum rate.
     """
     announced = announced_length(request)
+    request.environ[_WHOLE] = False
     read = _reader(request, settings)
     received = 0
     while data := _read(read):
@@ -63,6 +85,7 @@ def pieces(request: Request, settings: Settings, maximum: int) -> Iterator[bytes
             received=received,
             announced=announced,
         )
+    request.environ[_WHOLE] = True
 
 
 def _reader(request: Request, settings: Settings) -> BinaryIO:

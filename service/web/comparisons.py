@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from schemas.requests import CompareBody, CompareQuery, ComparisonQuery
-from service.errors import Cancelled, NotFinished, NotFound, RequestError
+from service.errors import Cancelled, NotFinished, NotFound, Overloaded, RequestError
 from service.jobs import catalogue, comparisons
-from service.jobs.identifiers import new_id
-from service.jobs.records import Analysis, ComparisonJob, StoredReport
-from service.jobs.records import Options as Asked
+from service.jobs.idempotency import Once
+from service.jobs.records import ComparisonJob, StoredReport
 from service.language import msg
 from service.presentation import COMPARISON_VIEWS, JSON, Options, View, tag
+from service.splicing import Pieces
 from service.web import answers, documents, failures, metrics
-from service.web.accepting import accept, run, wait
+from service.web.accepting import accept_comparison, accept_pair, once, run, wait
 from service.web.body import announced_length, check_length, pieces
+from service.web.guard import caller, holder
 from service.web.languages import language
 from service.web.services import Services, services
 from service.web.uploads import TWO_MODELS, Receiver
@@ -37,20 +37,19 @@ def create() -> Response:
     """Compare two analyses by id, or two uploads, which become analyses; finished if `wait` seconds are enough."""
     parts = services()
     query = CompareQuery().load(request.args)
-    named = request.mimetype == "application/json"
-    accepted = _of_ids(parts, query) if named else _of_uploads(parts, query)
+    make = _of_ids if request.mimetype == "application/json" else _of_uploads
+    accepted = make(parts, query, once(parts))
     found = run(parts, accepted, query.get("wait", parts.settings.default_wait_seconds))
     if found.error is not None:
         return failures.answer(found.error, about=found)
     if found.state == "cancelled":
         raise Cancelled(msg("The comparison was cancelled before it was finished."))
-    data = _body(parts, found)
-    response = answers.document(data, 201) if found.final else answers.not_finished(data)
+    response = _accepted(parts, found)
     response.headers["Location"] = documents.comparison_links(found)["self"]
     return response
 
 
-def _of_ids(parts: Services, query: Mapping[str, Any]) -> ComparisonJob:
+def _of_ids(parts: Services, query: Mapping[str, Any], key: Once | None) -> ComparisonJob:
     check_length(announced_length(request), MAX_BODY)
     try:
         sent = msgspec.json.decode(b"".join(pieces(request, parts.settings, MAX_BODY)))
@@ -59,50 +58,52 @@ def _of_ids(parts: Services, query: Mapping[str, Any]) -> ComparisonJob:
             msg("The body is not valid JSON: {reason}", reason=str(error)[:200]), pointer=failures.BODY
         ) from None
     body = CompareBody().load(sent)
-    return _add(parts, body["left"], body["right"], values=body.get("values", query.get("values", False)))
+    for side in comparisons.SIDES:
+        _check_side(parts, side, body[side])
+    values = body.get("values", query.get("values", False))
+    return accept_comparison(parts, body["left"], body["right"], key, values=values)
 
 
-def _of_uploads(parts: Services, query: Mapping[str, Any]) -> ComparisonJob:
-    """Each side an analysis of its own, which stays; unless the comparison cannot be accepted after all."""
+def _of_uploads(parts: Services, query: Mapping[str, Any], key: Once | None) -> ComparisonJob:
+    """Each side an analysis of its own, which stays."""
     with ExitStack() as stack:
-        stack.enter_context(parts.slots.uploading())
-        uploads, texts = Receiver(request, parts.settings, parts.blobs, stack).receive_two()
+        stack.enter_context(parts.slots.uploading(holder()))
+        uploads, texts = Receiver(request, parts.settings, parts.storage, stack).receive_two()
         values = CompareQuery().load(texts).get("values", query.get("values", False))
-        sides: list[Analysis] = []
-        try:
-            for side in TWO_MODELS:
-                sides.append(accept(parts, uploads[side], Asked()))
-                run(parts, sides[-1], 0.0)
-            accepted = _add(parts, sides[0].id, sides[1].id, values=values)
-        except Exception:
-            for side_made in sides:
-                catalogue.remove(parts.database, parts.blobs, side_made.id)
-                parts.engine.cancel(side_made.id)
-            raise
-    metrics.uploaded.inc(sum(side_made.bytes for side_made in sides))
+        accepted = accept_pair(parts, uploads["left"], uploads["right"], key, values=values)
+        metrics.uploaded.inc(sum(file.incoming.size for side in TWO_MODELS for file in uploads[side].files))
     return accepted
 
 
-def _add(parts: Services, left: str, right: str, *, values: bool) -> ComparisonJob:
-    new = ComparisonJob(
-        id=new_id(),
-        state="queued",
-        created_at=time.time(),
-        left_id=left,
-        right_id=right,
-        values=values,
-        request_id=g.request_id,
-    )
-    owner = parts.engine.ready_owner(new.lane)
-    return comparisons.add(parts.database, new, max_queued=parts.settings.max_queued_jobs, owner=owner)
+def _check_side(parts: Services, side: str, identifier: str) -> None:
+    """NotFound unless the caller may see this analysis; as if it were not there."""
+    found = catalogue.get(parts.database, identifier)
+    if found is None or not caller().sees(found.account):
+        raise NotFound(msg("There is no analysis {id}.", id=identifier), pointer=side)
 
 
-def _body(parts: Services, found: ComparisonJob) -> bytes:
-    if found.report_id is None:
-        return answers.encoded(documents.comparison(found))
-    kept = catalogue.report(parts.database, found.report_id)
-    answer = parts.presenter.comparison(kept, JSON, Options(language=language()))
-    return answers.encoded(documents.comparison(found, answer.plain()))
+def _accepted(parts: Services, found: ComparisonJob) -> Response:
+    """The comparison as it is; without the answer where too many large ones are being sent: it is to be asked for."""
+    if found.report_id is not None:
+        try:
+            return _whole(parts, found, found.report_id, 201)
+        except Overloaded:
+            return answers.not_finished(documents.comparison_body(found, None, language()))
+    text = documents.comparison_body(found, None, language())
+    return answers.document(text, 201) if found.final else answers.not_finished(text)
+
+
+def _whole(parts: Services, found: ComparisonJob, report_id: int, status: int = 200) -> Response:
+    """The comparison with its answer."""
+    kept = catalogue.report(parts.database, report_id)
+    options = Options(language=language())
+
+    def made() -> Pieces:
+        return documents.comparison_body(
+            found, parts.presenter.comparison(kept, JSON, options).pieces(), options.language
+        )
+
+    return answers.enclosing(kept, made, status)
 
 
 @blueprint.get("/<id:identifier>")
@@ -111,12 +112,12 @@ def show(identifier: str) -> Response:
     parts = services()
     query = ComparisonQuery().load(request.args)
     view = chosen_view(COMPARISON_VIEWS, query.get("format"))
-    found = comparisons.get(parts.database, identifier)
-    if found is None:
-        raise _not_found()
-    found = wait(parts, found, query.get("wait", 0.0))
+    found = wait(parts, _existing(parts, identifier), query.get("wait", 0.0))
     if view is JSON:
-        response = answers.document(_body(parts, found))
+        if found.report_id is None:
+            response = answers.document(documents.comparison_body(found, None, language()))
+        else:
+            response = _whole(parts, found, found.report_id)
         response.vary.add("Accept")
         return response
     return _viewed(parts, _stored(parts, found), view)
@@ -125,7 +126,7 @@ def show(identifier: str) -> Response:
 def _viewed(parts: Services, kept: StoredReport, view: View) -> Response:
     options = Options(language=language())
     made = tag(kept, view.name, options)
-    return answers.resource(made, view, lambda: parts.presenter.comparison(kept, view, options))
+    return answers.resource(made, view, lambda: parts.presenter.comparison(kept, view, options), kept)
 
 
 def _stored(parts: Services, found: ComparisonJob) -> StoredReport:
@@ -140,10 +141,19 @@ def _stored(parts: Services, found: ComparisonJob) -> StoredReport:
 def delete(identifier: str) -> Response:
     """Delete a comparison and its answer, not the analyses; one that waits or runs is stopped and stays `cancelled`."""
     parts = services()
+    _existing(parts, identifier)
     if not comparisons.remove(parts.database, identifier):
         raise _not_found()
     parts.engine.cancel(identifier)
     return Response(status=204)
+
+
+def _existing(parts: Services, identifier: str) -> ComparisonJob:
+    """The comparison; NotFound if there is none, and just so if it is not the caller's."""
+    found = comparisons.get(parts.database, identifier)
+    if found is None or not caller().sees(found.account):
+        raise _not_found()
+    return found
 
 
 def _not_found() -> NotFound:

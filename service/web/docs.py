@@ -8,6 +8,7 @@ from pathlib import Path
 import flask_swagger_ui
 from flask import Blueprint, Response, send_from_directory
 
+from service.web.guard import gate
 from service.web.openapi import build
 from service.web.problems import encode
 
@@ -46,14 +47,14 @@ START = """window.ui = SwaggerUIBundle({
 
 
 @functools.cache
-def _description() -> bytes:
-    return encode(build())
+def _description(*, required: bool) -> bytes:
+    return encode(build(required=required))
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """The OpenAPI document."""
-    return Response(_description(), content_type="application/json")
+    return Response(_description(required=gate().required), content_type="application/json")
 
 
 @blueprint.get("/docs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -60,6 +60,7 @@ def analysis(found: Analysis, report: msgspec.Raw | None = None) -> dict[str, An
         "format": found.format,
         "framework": found.framework,
         "cached": found.cached,
+        "account": found.account or None,
         "options": found.options,
         "progress": found.progress,
         "links": links(found),
@@ -77,8 +78,17 @@ def error(found: Analysis) -> dict[str, Any] | None:
 
 def body(found: Analysis, report: Pieces | None = None, language: str = DEFAULT) -> Pieces:
     """JSON of `analysis` with its report; what a failed one ended with is said in `language`."""
-    before, behind = around(lambda text: encode(analysis(found, text), language))
-    parts, size = report or Pieces((b"null",), 4)
+    return _enclosing(lambda text: encode(analysis(found, text), language), report)
+
+
+def comparison_body(found: ComparisonJob, answer: Pieces | None = None, language: str = DEFAULT) -> Pieces:
+    """JSON of `comparison` with its answer."""
+    return _enclosing(lambda text: encode(comparison(found, text), language), answer)
+
+
+def _enclosing(encoded: Callable[[msgspec.Raw], bytes], within: Pieces | None) -> Pieces:
+    before, behind = around(encoded)
+    parts, size = within or Pieces((b"null",), 4)
     return Pieces(chain((before,), parts, (behind,)), len(before) + size + len(behind))
 
 
@@ -92,7 +102,7 @@ def comparison_links(found: ComparisonJob) -> dict[str, str]:
     return {"self": f"{COMPARISONS}/{found.id}", "left": link(found.left_id), "right": link(found.right_id)}
 
 
-def comparison(found: ComparisonJob, answer: bytes | None = None) -> dict[str, Any]:
+def comparison(found: ComparisonJob, answer: msgspec.Raw | None = None) -> dict[str, Any]:
     """The document of one comparison; `answer` is its JSON, None where there is none (yet)."""
     links = comparison_links(found)
     failed = found.error
@@ -104,7 +114,8 @@ def comparison(found: ComparisonJob, answer: bytes | None = None) -> dict[str, A
         "values": found.values,
         "progress": found.progress,
         "cached": found.cached,
+        "account": found.account or None,
         "links": links,
-        "comparison": None if answer is None else msgspec.Raw(answer),
+        "comparison": answer,
         "error": failed and problem(failed, request_id=found.request_id, instance=links["self"]),
     }

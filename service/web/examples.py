@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+SAFETENSORS = '<\0\0\0\0\0\0\0{"bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}   abcd'
+"""A whole file: the length of its header in eight bytes, the header, one weight in four bytes."""
 KERAS_SPEC = {"framework": "keras", "input_shape": [512], "layers": [{"type": "BatchNormalization"}]}
 TORCH_SPEC = {
     "framework": "torch",

@@ -10,11 +10,20 @@ from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 from werkzeug.exceptions import HTTPException
 
-from service.errors import ErrorInfo, NotFound, RequestError, UnknownFormat, UploadStalled, WeighbridgeError
+from service.access.quotas import Standing
+from service.errors import (
+    ErrorInfo,
+    NotFound,
+    QuotaExceeded,
+    RequestError,
+    UnknownFormat,
+    WeighbridgeError,
+)
 from service.jobs.records import Analysis, ComparisonJob
 from service.language import Message, msg, verbatim
 from service.registry import formats
 from service.web import documents
+from service.web.body import end_connection_if_left
 from service.web.languages import language
 from service.web.problems import CONTENT_TYPE, code_of, encode, problem
 
@@ -50,6 +59,9 @@ def answer(info: ErrorInfo, *, status: int | None = None, about: Analysis | Comp
         name, facts = _facts(about)
         document = problem(info, request_id=g.request_id, instance=facts["links"]["self"], status=status)
         document[name] = facts
+    g.failure = info.code
+    if info.code == QuotaExceeded.code and "window" in info.extra:
+        _tell_quota(info.extra)
     if info.code == UnknownFormat.code:
         document["formats"] = [{"id": known.id, "title": known.title} for known in formats()]
     response = Response(encode(document, language()), document["status"], content_type=CONTENT_TYPE)
@@ -57,10 +69,24 @@ def answer(info: ErrorInfo, *, status: int | None = None, about: Analysis | Comp
     if about is not None:
         response.headers["Location"] = document["instance"]
     if document["status"] in RETRY_AFTER:
-        response.headers["Retry-After"] = RETRY_AFTER[document["status"]]
-    if info.code == UploadStalled.code:
-        response.headers["Connection"] = "close"
+        response.headers["Retry-After"] = str(info.extra.get("retry_after", RETRY_AFTER[document["status"]]))
+    if document["status"] == 401:
+        response.headers["WWW-Authenticate"] = _challenge(info)
+    end_connection_if_left(request)
     return response
+
+
+def _tell_quota(facts: dict[str, Any]) -> None:
+    """Have the answer's header fields tell of the quota that is used up, not of another."""
+    g.standing = Standing(limit=facts["maximum"], window=facts["window"], remaining=0, reset=facts["retry_after"])
+
+
+def _challenge(info: ErrorInfo) -> str:
+    """What is asked for (RFC 6750, 3): the reason is only told of a key or token that was sent."""
+    asked = 'Bearer realm="weighbridge"'
+    if info.extra.get("reason") == "missing":
+        return asked
+    return f'{asked}, error="invalid_token", error_description="{info.detail}"'
 
 
 def _facts(about: Analysis | ComparisonJob) -> tuple[str, dict[str, Any]]:

@@ -7,14 +7,15 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from schemas.requests import CatalogueQuery
-from service.errors import WorkerUnavailable
+from service.errors import ServiceError, WorkerUnavailable
 from service.jobs import catalogue
 from service.jobs.analysis import VERSION
-from service.language import msg
+from service.language import Message, msg
 from service.registry import formats
 from service.web import answers, metrics
+from service.web.guard import gate, sees_inside
 from service.web.problems import encode
-from service.web.readiness import readiness
+from service.web.readiness import keeping, readiness
 from service.web.services import services
 
 blueprint = Blueprint("health", __name__)
@@ -22,19 +23,34 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """This process answers."""
-    return _json({"status": "ok", "version": VERSION})
+    """This process answers. Who may be anybody is not told of which version it is."""
+    return _json({"status": "ok"} | ({} if gate().required else {"version": VERSION}))
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Ready once the workers are warm, and confined as the installation demands."""
+    """Ready once the workers are warm and confined as the installation demands, and what is sent can be kept."""
     parts = services()
-    catalogue.count_by_state(parts.database)
     ready, workers = readiness(parts.settings, parts.sandbox)
+    kept = keeping(parts.settings, parts.database, parts.storage)
+    broken = next((check.problem for check in kept.values() if check.problem), None)
+    inside = {"version": VERSION, "workers": workers, "access": parts.gate.state(), "keeping": kept}
+    told: dict[str, Any] = inside if _is_told(broken) else {}
     if not ready:
-        raise WorkerUnavailable(msg("The workers are not all warm and confined."), workers=workers)
-    return _json({"status": "ready", "version": VERSION, "workers": workers})
+        raise WorkerUnavailable(msg("The workers are not all warm and confined."), **told)
+    if broken is not None:
+        raise ServiceError(broken, **told)
+    return _json({"status": "ready"} | told)
+
+
+def _is_told(broken: Message | None) -> bool:
+    """Whether who asks may know all; nobody may while a broken database cannot tell who it is."""
+    try:
+        return sees_inside()
+    except ServiceError:
+        if broken is None:
+            raise
+        return False
 
 
 @blueprint.get("/metrics")

@@ -40,10 +40,13 @@ def layer(identifier: str, path: str = ITSELF) -> Response:
 
     def answer(found: Analysis, kept: StoredReport) -> Response:
         asked = (path, options, found.id)
+        done = answers.held(kept)
         try:
             body = parts.presenter.layer(kept, asked, lambda shown: _document(found, shown))
         except LookupError:
             raise _no_layer(kept, path) from None
+        finally:
+            done()
         return answers.resource(tag(kept, "layer", *asked), JSON, lambda: body)
 
     return of_report(parts, identifier, query, answer)

@@ -37,9 +37,12 @@ from schemas.requests import (
     ShowQuery,
 )
 from service.jobs.analysis import VERSION
+from service.jobs.idempotency import HEADER
 from service.presentation import COMPARISON_VIEWS, REPORT_VIEWS, View
 from service.translation import LANGUAGES
-from service.web import examples
+from service.web import examples, securing
+from service.web.accepting import KEY
+from service.web.following import linked
 from service.web.problems import CONTENT_TYPE, STATUSES
 
 DESCRIPTION = (
@@ -61,13 +64,21 @@ REQUEST_ID = {
     "schema": {"type": "string", "maxLength": 128},
     "description": "Comes back in the answer and stands in the log; one is made if there is none.",
 }
+IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": HEADER,
+    "required": False,
+    "schema": {"type": "string", "pattern": rf"^({KEY.pattern.replace('?P<quoted>', '').replace('?P<bare>', '')})$"},
+    "description": "A name for this request, made by the client: sent again with the same body and parameters, it is "
+    "answered with what was made the first time, for WEIGHBRIDGE_IDEMPOTENCY_SECONDS (a day).",
+}
 BINARY: dict[str, Any] = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 
 Operation = dict[str, Any]
 
 
-def build() -> dict[str, Any]:
-    """The whole document."""
+def build(*, required: bool = True) -> dict[str, Any]:
+    """The whole document; `required`: a key or token is needed."""
     spec = APISpec(
         title="Weighbridge",
         version=VERSION,
@@ -77,8 +88,13 @@ def build() -> dict[str, Any]:
         tags=[{"name": "analyses"}, {"name": "comparisons"}, {"name": "kinds"}, {"name": "service"}],
     )
     spec.components.schema("Problem", schema=ProblemSchema)
+    for name, scheme in securing.SCHEMES.items():
+        spec.components.security_scheme(name, scheme)
     for path, operations in _paths().items():
-        spec.path(path=path, operations=operations)
+        told = {
+            method: securing.secured(linked(each), _problem, required=required) for method, each in operations.items()
+        }
+        spec.path(path=path, operations=told)
     return spec.to_dict()
 
 
@@ -129,7 +145,7 @@ def _create() -> Operation:
         "createAnalysis",
         "Analyse a model file, several files of one model, or an architecture spec.",
         "analyses",
-        parameters=[{"in": "query", "schema": CreateQuery}],
+        parameters=[{"in": "query", "schema": CreateQuery}, IDEMPOTENCY_KEY],
         requestBody={
             "required": True,
             "description": "The upload; streamed, never held in memory.",
@@ -142,9 +158,10 @@ def _create() -> Operation:
             ),
             "400": _problem("How it was sent: nothing in it, cut short, fields or parameters that are not known."),
             "408": _problem("It came too slowly."),
+            "409": _problem("The analysis was deleted before it was finished."),
             "413": _problem("Larger than is taken."),
             "415": _problem("No known format (looks_like says what it resembles), or an encoded body."),
-            "422": _problem("The content cannot be analysed: where it broke, and what to do."),
+            "422": _problem("The content cannot be analysed: where, and why; or the Idempotency-Key was for another."),
             "501": _problem("The framework that would have to build it is not installed."),
             "503": _problem("Too much at once, or workers not warm: try again after Retry-After."),
             "507": _problem("No room on the disk."),
@@ -167,8 +184,8 @@ def _form(*models: str, **more: Any) -> dict[str, Any]:
 
 def _uploads() -> dict[str, Any]:
     return {
-        "multipart/form-data": {"schema": _form("file")},
-        "application/octet-stream": BINARY,
+        "multipart/form-data": {"schema": _form("file"), "example": {"file": [examples.SAFETENSORS]}},
+        "application/octet-stream": {**BINARY, "example": examples.SAFETENSORS},
         "application/json": {
             "schema": {"type": "object", "description": "A Keras architecture or a layer-list spec."},
             "examples": examples.SPECS,
@@ -294,7 +311,7 @@ def _compare() -> Operation:
         "createComparison",
         "Compare two analyses, or two models that are sent along and become analyses.",
         "comparisons",
-        parameters=[{"in": "query", "schema": CompareQuery}],
+        parameters=[{"in": "query", "schema": CompareQuery}, IDEMPOTENCY_KEY],
         requestBody={
             "required": True,
             "description": "Two ids; or a form with the files of each side in fields `left` and `right`.",
@@ -310,7 +327,8 @@ def _compare() -> Operation:
             "404": _problem("There is no such analysis; `pointer` is the side."),
             "413": _problem("Larger than is taken."),
             "415": _problem("No known format, or a body that is neither JSON nor a form."),
-            "422": _problem("A side cannot be analysed; `side` says which."),
+            "409": _problem("Values are to be compared, and a side's upload is gone; or it was deleted meanwhile."),
+            "422": _problem("A side cannot be analysed (`side`), or the Idempotency-Key was for another request."),
             "503": _problem("Too much at once, or workers not warm: try again after Retry-After."),
             "507": _problem("No room on the disk."),
         },

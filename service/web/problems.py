@@ -8,6 +8,7 @@ from typing import Any
 from service.errors import ErrorInfo
 from service.language import Message, from_data, verbatim
 from service.translation import DEFAULT, Say, encoder, speaker
+from service.views import escape
 from service.web.titles import TITLES
 
 CONTENT_TYPE = "application/problem+json"
@@ -30,6 +31,10 @@ STATUSES: dict[str, HTTPStatus] = {
     "upload_cut": HTTPStatus.BAD_REQUEST,
     "upload_stalled": HTTPStatus.REQUEST_TIMEOUT,
     "upload_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "unauthenticated": HTTPStatus.UNAUTHORIZED,
+    "forbidden": HTTPStatus.FORBIDDEN,
+    "quota_exceeded": HTTPStatus.TOO_MANY_REQUESTS,
+    "misdirected_request": HTTPStatus.MISDIRECTED_REQUEST,
     "not_found": HTTPStatus.NOT_FOUND,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "not_acceptable": HTTPStatus.NOT_ACCEPTABLE,
@@ -38,6 +43,7 @@ STATUSES: dict[str, HTTPStatus] = {
     "upload_gone": HTTPStatus.CONFLICT,
     "outdated_report": HTTPStatus.CONFLICT,
     "side_unavailable": HTTPStatus.CONFLICT,
+    "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "left_failed": HTTPStatus.UNPROCESSABLE_ENTITY,
     "right_failed": HTTPStatus.UNPROCESSABLE_ENTITY,
     "left_gone": HTTPStatus.CONFLICT,
@@ -54,7 +60,10 @@ STATUSES: dict[str, HTTPStatus] = {
     "framework_missing": HTTPStatus.NOT_IMPLEMENTED,
     "worker_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "overloaded": HTTPStatus.SERVICE_UNAVAILABLE,
+    "tokens_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "storage_full": HTTPStatus.INSUFFICIENT_STORAGE,
+    "database_damaged": HTTPStatus.SERVICE_UNAVAILABLE,
+    "report_damaged": HTTPStatus.SERVICE_UNAVAILABLE,
     "input_lost": HTTPStatus.SERVICE_UNAVAILABLE,
     "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -144,11 +153,11 @@ def _message(data: Any) -> Any:
 
 
 def encode(document: Any, language: str = DEFAULT) -> bytes:
-    """JSON bytes with every message said in `language`; text that no UTF-8 can hold is replaced."""
+    """JSON bytes with every message said in `language`; text that no UTF-8 can hold is replaced, what acts escaped."""
     try:
-        return encoder(language).encode(document)
+        return escape.json(encoder(language).encode(document))
     except UnicodeEncodeError:
-        return encoder(language).encode(_valid(document, speaker(language)))
+        return escape.json(encoder(language).encode(_valid(document, speaker(language))))
 
 
 def _valid(value: Any, say: Say) -> Any:

@@ -28,7 +28,7 @@ def report(identifier: str) -> Response:
 
     def answer(_found: Analysis, kept: StoredReport) -> Response:
         made = tag(kept, view.name, options)
-        return answers.resource(made, view, lambda: parts.presenter.report(kept, view, options))
+        return answers.resource(made, view, lambda: parts.presenter.report(kept, view, options), kept)
 
     return of_report(parts, identifier, query, answer)
 

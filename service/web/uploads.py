@@ -20,18 +20,19 @@ from service.config import Settings
 from service.errors import (
     NothingUploaded,
     RequestError,
-    StorageFull,
     UnknownFormat,
     UnsupportedMediaType,
     UploadTooLarge,
 )
 from service.formats import HEAD_BYTES, REFUSED_AT_SIGHT, looks_like
-from service.jobs.blobs import Blobs, Incoming
+from service.jobs.blobs import Incoming
 from service.jobs.records import Part
+from service.jobs.storage import Storage
 from service.language import Message, msg
 from service.registry import formats
 from service.web import names
 from service.web.body import announced_length, check_length, pieces
+from service.web.guard import metered
 
 CHECK_DISK_EVERY = 64 << 20
 MAX_BOUNDARY = 200
@@ -80,10 +81,10 @@ class Form(msgspec.Struct, frozen=True):
 class Receiver:
     """Takes one request's body."""
 
-    def __init__(self, request: Request, settings: Settings, blobs: Blobs, stack: ExitStack) -> None:
+    def __init__(self, request: Request, settings: Settings, storage: Storage, stack: ExitStack) -> None:
         self._request = request
         self._settings = settings
-        self._blobs = blobs
+        self._storage = storage
         self._stack = stack
         self._files: dict[str, list[File]] = {}
         self._texts: dict[str, bytes] = {}
@@ -144,25 +145,22 @@ class Receiver:
         """The body, after the checks that need no byte of it, and with an eye on the disk."""
         announced = announced_length(self._request)
         check_length(announced, maximum)
-        self._check_disk(announced or 0)
+        self._storage.require_room(announced or 0)
         unchecked = 0
-        for data in pieces(self._request, self._settings, maximum):
+        for data in metered(pieces(self._request, self._settings, maximum), announced):
             unchecked += len(data)
             if announced is None and unchecked > CHECK_DISK_EVERY:
-                self._check_disk(0)
+                self._storage.require_room(0)
                 unchecked = 0
             yield data
-
-    def _check_disk(self, wanted: int) -> None:
-        if self._blobs.free_bytes() - wanted < self._settings.min_free_disk_bytes:
-            raise StorageFull(msg("There is not enough room on the service's disk for this upload."))
+        self._storage.require_room(0)  # what others have sent meanwhile
 
     def _open(self, field: str, name: str) -> File:
         here = self._files.setdefault(field, [])
         if any(file.name == name for file in here):
             raise RequestError(msg("Two files have the same name."), pointer=f"{field}[{len(here)}].filename")
         announced = announced_length(self._request)
-        file = File(name=name, incoming=self._stack.enter_context(Incoming(self._blobs, announced)))
+        file = File(name=name, incoming=self._stack.enter_context(Incoming(self._storage.blobs, announced)))
         here.append(file)
         return file
 

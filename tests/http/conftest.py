@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -28,9 +29,7 @@ class Service:
     """A running service: `ask` talks HTTP, `raw` is a bare connection."""
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = int(settings.get("PORT") or free_port())
         self.data_dir = data_dir
         self.output: list[str] = []
         environment = {
@@ -39,7 +38,7 @@ class Service:
             "WEIGHBRIDGE_WARM_FRAMEWORKS": "0", "WEIGHBRIDGE_MIN_FREE_DISK_BYTES": "0", **settings,
         }  # fmt: skip
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "serve"], cwd=ROOT, env=environment,
+            [settings.get("PYTHON", sys.executable), "-m", "service.cli", "serve"], cwd=ROOT, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -50,10 +49,10 @@ class Service:
         assert self.process.stdout is not None
         self.output.extend(self.process.stdout)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, seconds: float = READY_SECONDS) -> None:
         """Until it says so itself."""
         line = f"Weighbridge is ready on http://127.0.0.1:{self.port}\n"
-        wait_for(lambda: line in self.output or self.process.poll() is not None, READY_SECONDS)
+        wait_for(lambda: line in self.output or self.process.poll() is not None, seconds)
         assert self.process.poll() is None, "".join(self.output)
 
     def ask(self, method: str, path: str, **more):
@@ -83,6 +82,22 @@ class Service:
         status = self.process.wait(60)
         self._reader.join(10)
         return status
+
+    def kill(self) -> None:
+        """Kill the master, and wait for the web workers, which notice it and end."""
+        workers = [os.pidfd_open(pid) for pid in self.workers()]
+        self.stop(signal.SIGKILL)
+        for worker in workers:
+            ended, _, _ = select.select([worker], [], [], 60)
+            os.close(worker)
+            assert ended
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _command_line(pid: str) -> bytes:

@@ -106,6 +106,15 @@ def test_too_much_is_refused_by_its_header(service):
     is_problem(received, 413, "upload_too_large")
 
 
+@pytest.mark.parametrize(("length", "closed"), [(99999999999999, True), (2, False)])
+def test_a_refusal_says_whether_another_request_may_follow(service, length, closed):
+    """None may while some of the body is on its way: a client that sent it on a kept connection would lose the next."""
+    head = POST.replace(b"wait=5", b"wait=5" if closed else b"wait=99")
+    with service.raw(head + b"Content-Length: %d\r\n\r\n{}" % length).makefile("rb") as answered:
+        header = [line.lower() for line in iter(answered.readline, b"\r\n")]
+    assert (b"connection: close\r\n" in header, header[0].split()[1]) == (closed, b"413" if closed else b"400")
+
+
 def test_an_early_refusal_reaches_a_client_that_waits_to_be_asked(service):
     """Expect: 100-continue."""
     head = b"POST /v1/analyses?wait=99 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"

@@ -19,7 +19,7 @@ from service.enrich import pipeline
 from service.jobs.records import STATES
 from service.splicing import Pieces
 from service.translation import encoder
-from service.web import documents, problems
+from service.web import documents
 from tests import builders, fakes
 
 DOCUMENTED = {
@@ -123,6 +123,9 @@ def test_comparisons_load_through_their_schema():
         id="x", state="succeeded", created_at=0.0, left_id="l", right_id="r", values=True, report_id=1
     )
     answer = encoder("en").encode(fakes.comparison(_report(), _report(), values=True))
-    for document in (documents.comparison(found), documents.comparison(found, answer)):
-        loaded = documented_comparison.ComparisonJobSchema().load(json.loads(problems.encode(document)))
+    with_answer = documents.comparison_body(found, Pieces((answer,), len(answer)))
+    for parts, size in (documents.comparison_body(found), with_answer):
+        body = b"".join(parts)
+        assert len(body) == size
+        loaded = documented_comparison.ComparisonJobSchema().load(json.loads(body))
         assert loaded["links"]["left"] == "/v1/analyses/l"

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from service.kept import ENTRY, PACK_FROM, Body, Kept
+from service.kept import ENTRY, PACK_FROM, PIECE, Body, Kept
 
 
 def taken(body):
@@ -21,26 +21,18 @@ def test_a_small_answer_is_kept_as_it_is():
     """In one piece."""
     body = Body.of([b"ab", b"", b"cd"])
     assert (body.data, body.packed) == (b"abcd", False)
-    assert taken(body) == body.plain() == taken(body.kept()) == b"abcd"
+    assert taken(body) == body.plain() == b"abcd"
 
 
 def test_a_large_answer_is_kept_compressed():
-    """Whatever pieces it comes in, which only who made it gets again; in pieces too, it never stands there twice."""
+    """Whatever pieces it comes in."""
     whole = bytes(range(256)) * (PACK_FROM // 128)
     bodies = [Body.of([whole]), Body.of(whole[at : at + 1000] for at in range(0, len(whole), 1000))]
     for body in bodies:
         assert body.packed
         assert len(body.data) < len(whole) // 10
-        assert body.kept().made == ()
-        assert taken(body) == body.plain() == taken(body.kept()) == body.kept().plain() == whole
+        assert taken(body) == body.plain() == whole
     assert bodies[0].data == bodies[1].data == Body.of([whole]).data
-
-
-def test_only_who_made_an_answer_gets_its_pieces():
-    """They are as large as the answer; what is kept is not."""
-    kept, whole = Kept(), bytes(PACK_FROM + 1)
-    assert kept.get("key", lambda: [whole]).made == (whole,)
-    assert kept.get("key", list).made == ()
 
 
 def test_an_answer_is_made_once():
@@ -90,3 +82,11 @@ def test_what_cannot_be_made_is_not_kept():
     with pytest.raises(ValueError, match="invalid literal"):
         kept.get("key", lambda: int("x"), alone=True)
     assert kept.get("key", lambda: [b"x"], alone=True).plain() == b"x"
+
+
+def test_a_body_is_given_in_pieces():
+    """None larger than is said where it is pressed; together they are all that was given, and as long as is said."""
+    for whole in (b"", b"abc", bytes(1 << 20), b"x" * (PACK_FROM - 1)):
+        body = Body.of([whole])
+        assert taken(body) == whole
+        assert max(map(len, body.pieces().parts)) <= PIECE

@@ -7,10 +7,12 @@ import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from service import tree
+from service.errors import Overloaded
 from service.jobs.identifiers import new_id
 from tests.fakes import wait_for
 
@@ -249,7 +251,7 @@ class TestNoRoom:
 
     def test_too_many_uploads_at_once_are_told_to_come_back(self, send, parts, nothing_left):
         """503 and Retry-After where nobody more may wait for a slot; the slot is free again afterwards."""
-        with parts.slots.uploading(), parts.slots.waiting():
+        with parts.slots.uploading("a"), parts.slots.waiting("a"):
             response = send(b"model")
         assert (response.status_code, response.get_json()["code"]) == (503, "overloaded")
         nothing_left()
@@ -259,11 +261,11 @@ class TestNoRoom:
         """A burst is no reason to refuse."""
 
         def nobody_waits():
-            with parts.slots.waiting() as granted:
+            with parts.slots.waiting("a") as granted:
                 return granted
 
         with ThreadPoolExecutor(1) as pool:
-            with parts.slots.uploading():
+            with parts.slots.uploading("a"):
                 sent = pool.submit(send, b"model")
                 wait_for(lambda: not nobody_waits())
             assert sent.result().status_code == 201
@@ -275,6 +277,62 @@ class TestNoRoom:
         assert send(b"model").status_code == 201
 
 
+class TestLargeAnswers:
+    """Of a report that counts as large, where there is one place and nobody may wait for it."""
+
+    @pytest.fixture
+    def settings(self):
+        return {"max_concurrent_answers": 1, "max_waiting": 1}
+
+    @pytest.fixture(autouse=True)
+    def all_is_large(self, monkeypatch):
+        monkeypatch.setattr("service.web.answers.LARGE", 0)
+
+    @pytest.mark.parametrize("path", ["", "/report", "/report?format=text", "/layers/dense"])
+    def test_beyond_the_places_it_is_refused(self, send, client, parts, path):
+        """503, the limit's name and Retry-After; a new analysis is accepted all the same; then the place is free."""
+        made = send(b"model").get_json()
+        assert made["report"] is not None
+        with parts.slots.waiting("a"):
+            done = parts.slots.answering("a")
+            refused = client.get(f"/v1/analyses/{made['id']}{path}")
+            assert (refused.status_code, refused.get_json()["limit"]) == (503, "max_concurrent_answers")
+            assert int(refused.headers["Retry-After"]) > 0
+            again = send(b"model")
+            assert (again.status_code, again.get_json()["state"]) == (202, "succeeded")
+            assert again.get_json()["report"] is None
+            done()
+        for _ in range(3):
+            assert client.get(f"/v1/analyses/{made['id']}{path}").status_code == 200
+            assert client.head(f"/v1/analyses/{made['id']}{path}").status_code == 200
+            assert client.get(f"/v1/analyses/{made['id']}/layers/none").status_code == 404
+
+
+class TestShares:
+    """One caller cannot hold all places."""
+
+    @pytest.fixture
+    def settings(self):
+        places = {"max_concurrent_uploads": 4, "max_waiting": 4, "max_concurrent_answers": 4}
+        return {**places, "share_per_caller": 0.5}
+
+    def test_the_rest_of_each_is_left_to_the_others(self, parts):
+        """Uploads, waits and large answers."""
+        with ExitStack() as stack:
+            waits = [stack.enter_context(parts.slots.waiting("a")) for _ in range(3)]
+            assert waits == [True, True, False]
+            for _ in range(2):
+                stack.enter_context(parts.slots.uploading("a"))
+                parts.slots.answering("a")
+            with pytest.raises(Overloaded):
+                stack.enter_context(parts.slots.uploading("a"))
+            with pytest.raises(Overloaded):
+                parts.slots.answering("a")
+            assert stack.enter_context(parts.slots.waiting("b"))
+            stack.enter_context(parts.slots.uploading("b"))
+            parts.slots.answering("b")
+
+
 class TestNobodyMayWait:
     """When all waiting places are taken nobody is kept, and nobody is refused."""
 
@@ -284,7 +342,7 @@ class TestNobodyMayWait:
 
     def test_it_is_accepted_without_waiting(self, send, parts):
         """202 instead of a thread held."""
-        with parts.slots.waiting() as granted:
+        with parts.slots.waiting("a") as granted:
             assert granted
             assert send(b"hang").status_code == 202
 

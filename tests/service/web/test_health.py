@@ -37,6 +37,7 @@ def test_ready_reports_every_kind_and_layer(client):
     workers = ReadySchema().load(response.get_json())["workers"]
     assert workers["static"]["layers"] == {"seccomp": True}
     assert not workers["torch"]["installed"]
+    assert (workers["static"]["confined"], workers["torch"]["confined"]) == (True, None)
 
 
 def test_not_ready_is_a_problem_that_shows_the_workers(client, sandbox, monkeypatch):
@@ -76,6 +77,68 @@ def test_not_ready_is_a_problem_that_shows_the_workers(client, sandbox, monkeypa
 def test_ready_means_warm_and_confined_as_demanded(settings, states, expected):
     """The static kind always; frameworks if they are installed and meant to be warm; walls unless waived."""
     assert ready(Settings(**settings), **states) is expected
+
+
+def broken(client, name, *also):
+    """What /readyz says of one thing that is not well; all others are, but for those that need it `also`."""
+    response = client.get("/readyz")
+    problem = response.get_json()
+    assert (response.status_code, problem["code"] in ("service_error", "worker_unavailable")) == (503, True)
+    assert "Retry-After" in response.headers
+    kept = problem["keeping"]
+    assert [known for known, check in kept.items() if not check["ok"]] == [name, *also]
+    assert problem["detail"] == kept[name]["problem"]
+    assert kept[name]["needs"]
+    return kept[name]["problem"]
+
+
+def test_ready_tells_that_what_is_sent_can_be_kept(client):
+    """Database, disk, folder of uploads and sweeping, each well."""
+    kept = ReadySchema().load(client.get("/readyz").get_json())["keeping"]
+    assert set(kept) == {"database", "disk", "spool", "retention"}
+    assert all(check == {"ok": True, "problem": None, "needs": None} for check in kept.values())
+
+
+def test_a_disk_without_room_is_not_ready(client, parts, monkeypatch):
+    """With the figures; and ready again once there is room."""
+    monkeypatch.setattr(parts.blobs, "free_bytes", lambda: -1)
+    assert "-1 bytes are free" in broken(client, "disk")
+    monkeypatch.undo()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_folder_that_cannot_be_written_is_not_ready(client, parts):
+    """What the system says of it; a sweep makes it anew if that is all it takes."""
+    parts.blobs.temporary.rmdir()
+    assert "No such file" in broken(client, "spool")
+    parts.storage.sweep()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_database_that_is_away_is_not_ready(client, parts):
+    """Its file was taken away under the service: that needs a person. Nothing is accepted meanwhile."""
+    parts.database.file.rename(parts.database.file.with_suffix(".old"))
+    assert "replaced or removed" in broken(client, "database", "retention")
+    refused = client.post("/v1/analyses", data=b"model", content_type="application/octet-stream")
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "service_error")
+    assert not parts.database.file.exists()
+
+
+def test_a_damaged_database_is_not_ready_and_takes_nothing(client, parts, send):
+    """Once anybody has met the damage: uploads are refused with that."""
+    parts.database._note_damage("a page")
+    assert "damaged" in broken(client, "database")
+    response = send(b"model")
+    assert (response.status_code, response.get_json()["code"]) == (503, "database_damaged")
+
+
+def test_sweeping_that_has_stopped_is_not_ready(client, parts):
+    """Uploads would fill the disk, and be kept for longer than was promised."""
+    with parts.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE ages SET age = age - 1000")
+    assert "1,000 seconds ago" in broken(client, "retention")
+    parts.storage.sweep()
+    assert client.get("/readyz").status_code == 200
 
 
 def test_metrics_count_requests_by_route_and_jobs_by_state(client, send):
