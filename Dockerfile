@@ -30,6 +30,12 @@ RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     && /opt/pip/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
        > requirements.txt
 
+# What each environment is made of is written down where it is made (CycloneDX), by a tool that stays behind.
+FROM pip AS sbom
+RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
+    python3 -m venv /opt/sbom \
+    && /opt/sbom/bin/python -m pip install --constraint constraints.txt cyclonedx-bom
+
 FROM pip AS wheel
 COPY README.md ./
 COPY schemas schemas
@@ -42,6 +48,10 @@ RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     && /opt/pip/bin/python -m pip --python .venv/bin/python install --constraint constraints.txt --requirement requirements.txt
 COPY --from=wheel /wheel /wheel
 RUN /opt/pip/bin/python -m pip --python .venv/bin/python install --no-index --no-deps /wheel/*.whl
+COPY --from=sbom /opt/sbom /opt/sbom
+RUN mkdir sbom \
+    && /opt/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+       --output-file sbom/weighbridge.cdx.json .venv/bin/python
 
 FROM pip AS built-keras
 # C++ headers are for compiling operators, which nobody does here.
@@ -52,6 +62,10 @@ RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     && rm -rf .venv-keras/lib/python3*/site-packages/tensorflow/include
 COPY --from=wheel /wheel /wheel
 RUN /opt/pip/bin/python -m pip --python .venv-keras/bin/python install --no-index --no-deps /wheel/*.whl
+COPY --from=sbom /opt/sbom /opt/sbom
+RUN mkdir sbom \
+    && /opt/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+       --output-file sbom/weighbridge-keras.cdx.json .venv-keras/bin/python
 
 FROM pip AS built-torch
 # As above; of torch/bin only the test programs could go, and torch_shm_manager is needed at import.
@@ -62,15 +76,22 @@ RUN --mount=type=secret,id=pip,target=/run/secrets/pip \
     && rm -rf .venv-torch/lib/python3*/site-packages/torch/include .venv-torch/lib/python3*/site-packages/torch/test
 COPY --from=wheel /wheel /wheel
 RUN /opt/pip/bin/python -m pip --python .venv-torch/bin/python install --no-index --no-deps /wheel/*.whl
+COPY --from=sbom /opt/sbom /opt/sbom
+RUN mkdir sbom \
+    && /opt/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+       --output-file sbom/weighbridge-torch.cdx.json .venv-torch/bin/python
 
 # --- running: read-only root, nobody's uid, data in one volume -----------------------------------------------------
 FROM base AS service
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin weighbridge \
     && install --directory --owner 10001 --group 10001 --mode 0700 /data
 COPY --from=built-service /opt/weighbridge/.venv .venv
+COPY --from=built-service /opt/weighbridge/sbom sbom
 COPY deploy/gunicorn.conf.py deploy/healthcheck.py deploy/
+# `weighbridge` is found by name: `docker exec CONTAINER weighbridge keys add me --role admin` makes the first key.
 ENV HOST=0.0.0.0 \
     PORT=8000 \
+    PATH=/opt/weighbridge/.venv/bin:$PATH \
     WEIGHBRIDGE_DATA_DIR=/data
 VOLUME /data
 EXPOSE 8000
@@ -82,10 +103,14 @@ CMD ["/opt/weighbridge/.venv/bin/python", "-m", "gunicorn", "--config", "deploy/
 
 FROM service AS keras
 COPY --from=built-keras /opt/weighbridge/.venv-keras .venv-keras
+COPY --from=built-keras /opt/weighbridge/sbom sbom
 
 FROM service AS torch
 COPY --from=built-torch /opt/weighbridge/.venv-torch .venv-torch
+COPY --from=built-torch /opt/weighbridge/sbom sbom
 
 FROM service AS all
 COPY --from=built-keras /opt/weighbridge/.venv-keras .venv-keras
 COPY --from=built-torch /opt/weighbridge/.venv-torch .venv-torch
+COPY --from=built-keras /opt/weighbridge/sbom sbom
+COPY --from=built-torch /opt/weighbridge/sbom sbom

@@ -10,6 +10,9 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+TIME ?= 300
+FUZZ_ARGS ?=
+TORTURE_ARGS ?=
 KEYWORDS := msg msgn:1,2 mark t
 
 BIN := .venv/bin
@@ -20,7 +23,7 @@ PROJECT := --no-deps --no-build-isolation --editable .
 INSTALLED := .venv/.installed .venv-keras/.installed .venv-torch/.installed
 
 .DELETE_ON_ERROR:
-.PHONY: help install serve test check bench samples formats messages lock clean
+.PHONY: help install serve test check torture fuzz bench samples formats messages sbom audit lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -31,13 +34,19 @@ install: $(INSTALLED)  ## make the three environments (done by the targets that 
 serve: install  ## start the service on HOST:PORT (127.0.0.1:8000)
 	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py service.wsgi:app
 
-test: install .venv-keras/.tests .venv-torch/.tests .venv-field/.tests check  ## all checks and all tests; PYTEST_ARGS="-k zip" narrows them
+test: install .venv-keras/.tests .venv-torch/.tests .venv-field/.tests .venv-audit/.tests check  ## all checks and all tests; PYTEST_ARGS="-k zip" narrows them
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+torture: install .venv-audit/.tests  ## break, flood and attack the service for long; TORTURE_ARGS="--seconds 600 load" says how long, and what
+	@$(BIN)/python -m tests.torture $(TORTURE_ARGS)
 
 check: .venv/.installed  ## lint, types, and the import contract of the rooms
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fuzz: install .venv-keras/.tests .venv-torch/.tests .venv-field/.tests  ## change files of every format and have them read, for TIME seconds; what breaks is made small and kept
+	@$(BIN)/python -m tests.fuzz --time $(TIME) $(FUZZ_ARGS)
 
 bench: install .venv-torch/.tests  ## measure against what people do today; prints docs/performance.md's tables
 	@$(BIN)/python -m tests.bench.bench $(BENCH_ARGS)
@@ -61,8 +70,18 @@ messages: .venv/.installed  ## bring the catalogues of both Chinese scripts up t
 		sed -i -E '/^"(Report-Msgid-Bugs-To|POT-Creation-Date|PO-Revision-Date|Last-Translator|Generated-By):/d' \
 			service/locale/$$locale/LC_MESSAGES/weighbridge.po; done
 
+sbom: install .venv-audit/.tests  ## write what each environment is made of to .cache/sbom (CycloneDX)
+	@mkdir -p .cache/sbom
+	@for environment in .venv .venv-keras .venv-torch; do \
+		.venv-audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+			--output-file .cache/sbom/weighbridge$${environment#.venv}.cdx.json $$environment/bin/python || exit 1; done
+	@ls .cache/sbom/*.cdx.json
+
+audit: .venv-audit/.tests  ## ask the public list of advisories about every pinned package (needs the network)
+	@.venv-audit/bin/pip-audit --progress-spinner off --disable-pip --no-deps --requirement constraints.txt
+
 clean:  ## remove the environments and everything that was made or cached, but not var/ (the service's data)
-	@rm -rf .venv .venv-keras .venv-torch .venv-field .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	@rm -rf .venv .venv-keras .venv-torch .venv-field .venv-audit .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		build weighbridge.egg-info
 	@find service schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -119,6 +138,12 @@ clean:  ## remove the environments and everything that was made or cached, but n
 	@echo "Installing the libraries of other formats into .venv-field for the tests (about 2 GB) ..."
 	@$(@D)/bin/python $(PIP) --constraint constraints.txt coremltools flax jax ncnn openvino orbax-checkpoint paddlepaddle \
 		msgpack safetensors setuptools
+	@touch $@
+
+# What asks questions of the service and of the packages, and is no part of either.
+.venv-audit/.tests: pyproject.toml constraints.txt | .venv-audit/.made
+	@echo "Installing schemathesis, cyclonedx-bom and pip-audit into .venv-audit for the tests ..."
+	@$(@D)/bin/python $(PIP) --constraint constraints.txt schemathesis cyclonedx-bom pip-audit
 	@touch $@
 
 # --- the lock ----------------------------------------------------------------------------------------------------

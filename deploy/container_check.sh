@@ -149,6 +149,7 @@ confined() {
     inside sh -c 'touch /data/probe && rm /data/probe' || fail "/data cannot be written"
     inside sh -c '(sleep 0.2 &)'  # its parent ends first, so process 1 inherits it
     sleep 2
+    expect "a key can be made inside, and begins with" wb_ "$(inside weighbridge keys add check --role reader 2>/dev/null | cut -c1-3)"
     expect "orphans left as zombies" 0 "$(inside sh -c 'cat /proc/[0-9]*/stat 2>/dev/null' | grep -c ') Z ' || true)"
 }
 

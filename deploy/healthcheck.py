@@ -1,4 +1,4 @@
-"""The container's health check: exit 0 when the service on $PORT says that its workers are warm."""  # noqa: INP001 - a script
+"""The container's health check: exit 0 when the service says that its workers are warm, where it says so."""  # noqa: INP001 - a script
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 def main() -> int:
     """0 if `/readyz` answers 200 within five seconds, else 1."""
-    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT", "8000")), timeout=5)
+    connection = http.client.HTTPConnection(*_where(), timeout=5)
     try:
         connection.request("GET", "/readyz")
         return int(connection.getresponse().status != http.client.OK)
@@ -17,6 +17,15 @@ def main() -> int:
         return 1
     finally:
         connection.close()
+
+
+def _where() -> tuple[str, int]:
+    """Host and port of `/readyz`: those for monitoring, if there are any."""
+    host, _, port = os.environ.get("WEIGHBRIDGE_ADMIN_BIND", "").rpartition(":")
+    if not port:
+        return "127.0.0.1", int(os.environ.get("PORT", "8000"))
+    host = host.strip("[]")
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host, int(port)  # noqa: S104 - asked from inside
 
 
 if __name__ == "__main__":
