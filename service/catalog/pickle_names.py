@@ -110,6 +110,7 @@ _OLD_LIBRARY = words(
 """Modules that Python once had, or has on other systems: `sys.stdlib_module_names` tells those of this Python."""
 
 _CLASS = re.compile(r"_?[A-Z]\w*\Z", re.ASCII)
+_MEMBER = re.compile(r"[A-Z][A-Z0-9_]*\Z", re.ASCII)
 _METHOD = re.compile(
     r"(?:str|bytes|bytearray|int|float|complex|bool|list|tuple|dict|set|frozenset)\.(?!format(?:_map)?\Z)[a-z]\w*\Z",
     re.ASCII,
@@ -133,6 +134,9 @@ def listed(table: dict[str, frozenset[str]], module: str, name: str) -> bool:
 
 def is_plain(module: str, name: str) -> bool:
     """Whether this only makes data, whatever it is given."""
+    owner, _, member = name.rpartition(".")
+    if owner and _MEMBER.match(member):  # of an enumeration: Python 3.11.0 to 3.11.3 looked it up on its class
+        return listed(PLAIN, module, owner)
     return listed(PLAIN, module, name) or (_CYTHON.match(name) is not None and package(module) in _NUMERIC)
 
 

@@ -43,3 +43,17 @@ def test_exceptions_are_data() -> None:
     """Making one raises nothing."""
     assert is_plain("builtins", "ValueError")
     assert not is_plain("builtins", "eval")
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("_ParameterKind.POSITIONAL_ONLY", True),
+        ("_ParameterKind.__class__", False),
+        ("_ParameterKind.mro", False),
+        ("Unknown.POSITIONAL_ONLY", False),
+    ],
+)
+def test_a_member_of_an_enumeration_is_data(name: str, plain: bool) -> None:
+    """Where the enumeration is: some versions of Python look it up on its class."""
+    assert is_plain("inspect", name) is plain
