@@ -13,7 +13,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
-_LAYERS_IN_ANY, _BYTES_OF_A_LAYER = 10_000, 64
+_LAYERS_IN_ANY, _BYTES_OF_A_LAYER, _AND_BEYOND_A_MIB = 10_000, 64, 16
 _JSON_IN_ANY, _JSON_IN_A_BYTE = 8 * MIB, 16
 """How much an upload may describe whatever its size, and how much more for each of its bytes."""
 
@@ -70,10 +70,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     def for_upload(self, size: int) -> Limits:
         """These limits for an upload of `size` bytes: a small one cannot describe as much as a large one may.
 
-        So that what is small is answered or refused fast, however densely it is packed. No large model that is known
-        has less than 64 bytes a layer or weight.
+        So that what is small is answered or refused fast, however densely it is packed: up to a MiB there are 64 bytes
+        for each layer or weight beyond the first, more than any model of this size needs, and 16 from there.
         """
-        room = _LAYERS_IN_ANY + size // _BYTES_OF_A_LAYER
+        beyond = max(0, size - MIB)
+        room = _LAYERS_IN_ANY + (size - beyond) // _BYTES_OF_A_LAYER + beyond // _AND_BEYOND_A_MIB
         return msgspec.structs.replace(
             self,
             layers=min(self.layers, room),

@@ -12,7 +12,8 @@ from service.language import msg
 
 PRIMARY = 0xFF
 """SQLite's extended result codes have the general one in their low byte."""
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
+"""The last of a length that nothing of ours has: what was read for it is damaged."""
 SAID = ("Could not decode to UTF-8", "no such table", "no such column")
 """What is said without a code of its own: a text is none, or the damage lies in the schema."""
 LATE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

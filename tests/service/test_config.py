@@ -43,5 +43,6 @@ def test_what_is_small_may_not_describe_as_much() -> None:
     small, large = Limits().for_upload(1000), Limits().for_upload(1 << 30)
     tight = Limits(layers=5, weights=6, json_bytes=7)
     assert (small.layers, small.weights, small.json_bytes) == (10_015, 10_015, (8 << 20) + 16_000)
+    assert Limits().for_upload(2 << 20).layers == 10_000 + (1 << 14) + (1 << 16)
     assert large == Limits()
     assert tight.for_upload(1 << 20) == tight

@@ -54,11 +54,16 @@ def _in_small_disk(folder: Path, seconds: float) -> Figure:
 
 
 def _fill(service: Steady, seconds: float) -> Figure:
-    """A stranger fills the disk and makes room again, while uploads go on."""
+    """A stranger fills the disk and makes room again, while uploads go on; what is finished is deleted in between.
+
+    Else the small disk would fill up by itself, and the last jobs would wait for room until somebody makes it.
+    """
     filler = service.current.data_dir.parent / "filler"
     statuses: collections.Counter[int] = collections.Counter()
-    kept, number, until_then = {}, 1000, time.monotonic() + seconds
+    accepted, number, until_then = 0, 1000, time.monotonic() + seconds
+    wrong: list[str] = []
     while time.monotonic() < until_then:
+        kept: dict[str, int] = {}
         for is_full in (True, False):
             _stuff(filler) if is_full else filler.unlink()
             for _ in range(20):
@@ -68,9 +73,12 @@ def _fill(service: Steady, seconds: float) -> Figure:
                 if found.status in (201, 202):
                     kept[found.json()["id"]] = number
         left = service.current.left_behind()
-    wrong = [identifier for identifier, number in kept.items() if _parameters(service, identifier) != number]
+        accepted += len(kept)
+        wrong += [identifier for identifier, number in kept.items() if _parameters(service, identifier) != number]
+        for identifier in kept:
+            service.current.ask("DELETE", f"/v1/analyses/{identifier}")
     text = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
-    said = f"{text}; {len(left)} files left; {len(wrong)} of {len(kept)} accepted wrong or lost"
+    said = f"{text}; {len(left)} files left; {len(wrong)} of {accepted} accepted wrong or lost"
     well = set(statuses) <= {201, 202, 507} and {201, 507} <= set(statuses) and not (wrong or left)
     return Figure(said, well, tuple(wrong))
 

@@ -163,7 +163,8 @@ def test_what_was_only_in_the_log_is_lost_with_it_and_the_rest_is_whole(settings
 @pytest.mark.parametrize(
     ("kind", "error"),
     [("SQLITE_FULL", StorageFull), ("SQLITE_IOERR_WRITE", ServiceError), ("SQLITE_READONLY", ServiceError),
-     ("SQLITE_CANTOPEN", ServiceError), ("SQLITE_BUSY", ServiceError), ("SQLITE_CORRUPT_VTAB", DatabaseDamaged)],
+     ("SQLITE_CANTOPEN", ServiceError), ("SQLITE_BUSY", ServiceError), ("SQLITE_CORRUPT_VTAB", DatabaseDamaged),
+     ("SQLITE_TOOBIG", DatabaseDamaged)],
 )  # fmt: skip
 def test_failures_of_the_database_are_the_service_s_not_bugs(database, kind, error):
     """By SQLite's own result codes; a mistake in a statement stays what it is, a table that is gone is damage."""
