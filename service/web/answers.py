@@ -37,17 +37,22 @@ POLICIES = {
 
 def document(text: bytes | Pieces, status: int = 200) -> Response:
     """JSON that may differ the next time."""
-    response = Response(status=status, content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"
+    response = _passing(status)
     _fill(response, Pieces((text,), len(text)) if isinstance(text, bytes) else text)
     return response
 
 
 def enclosing(of: StoredReport, make: Callable[[], Pieces], status: int = 200) -> Response:
     """JSON that may differ the next time, made of a report and what stands around it. Raises as `held`."""
+    response = _passing(status)
+    _make(response, of, make)
+    return response
+
+
+def _passing(status: int) -> Response:
+    """An answer of JSON, still empty, that nobody may keep."""
     response = Response(status=status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
-    _make(response, of, make)
     return response
 
 

@@ -12,6 +12,7 @@ from service.jobs.records import Analysis, StoredReport
 from service.presentation import REPORT_VIEWS, tag
 from service.web import answers, documents, failures
 from service.web.accepting import existing_analysis, settled, stored
+from service.web.languages import language
 from service.web.services import Services, services
 from service.web.viewing import chosen_view, options_of
 
@@ -42,5 +43,5 @@ def of_report(
         if found.error is not None:
             return failures.answer(found.error, about=found)
         if not found.final:
-            return answers.not_finished(answers.encoded(documents.analysis(found)))
+            return answers.not_finished(documents.body(found, None, language()))
     return answer(found, stored(parts, found))

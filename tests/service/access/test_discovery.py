@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 
 import pytest
 
 from service.access.discovery import WELL_KNOWN, discovered
 from service.access.fetching import Unfetched
+from tests.service.access.conftest import serving
 
 KEYS = b'{"keys":[]}'
 
@@ -41,11 +41,8 @@ class _Server(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address():
     """A server on loopback."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(_Server) as where:
+        yield where
 
 
 @pytest.mark.parametrize("path", ["/good", "/slash/"])

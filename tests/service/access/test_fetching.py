@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.server
-import threading
 import time
 
 import pytest
 
 from service.access import fetching
 from service.access.fetching import Unfetched, is_remote, loader
+from tests.service.access.conftest import serving
 
 
 class _Server(http.server.BaseHTTPRequestHandler):
@@ -45,11 +45,8 @@ class _Server(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address():
     """A server on loopback."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(_Server) as where:
+        yield where
 
 
 def problem(where):
