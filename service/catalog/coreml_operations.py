@@ -5,7 +5,11 @@ Source: the operation definitions of coremltools (converters/mil/mil/ops/defs).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypeVar
+
+Held = TypeVar("Held")
 
 _KINDS = {
     "linear": "linear",
@@ -59,10 +63,15 @@ ROLES: MappingProxyType[str, dict[str, str]] = MappingProxyType(
 )
 """Role by operation and operand. A constant in any other place is a weight only if it is an array of data."""
 
-DATA = frozenset(
-    {"x", "y", "a", "b", "values", "data", "updates", "input", "query", "key", "value", "attn_mask", "cond"}
-)
+_DATA = ("x", "y", "a", "b", "cond", "query", "key", "value", "attn_mask", "input", "values", "data", "updates")
+DATA = frozenset(_DATA)
 """Operands that carry data, where an array is a constant of the model and no setting."""
+
+_WEIGHTS = (
+    "weight", "weight_ih", "weight_hh", "bias", "weight_ih_back", "weight_hh_back", "bias_back", "input_bias",
+    "peephole", "peephole_back", "alpha", "gamma", "beta", "mean", "variance",
+)  # fmt: skip
+_PLACES = {name: place for place, name in enumerate((*_DATA, *_WEIGHTS))}
 
 COMPRESSED: MappingProxyType[str, dict[str, str]] = MappingProxyType(
     {
@@ -78,6 +87,14 @@ COMPRESSED: MappingProxyType[str, dict[str, str]] = MappingProxyType(
     }
 )  # fmt: skip
 """Operations that only say how a constant is stored: the operand with the values (""), and roles of the others."""
+
+
+def in_order(operands: Mapping[str, Held]) -> list[tuple[str, Held]]:
+    """Operands in the order of their definitions, then by name: a program keeps them in a map, which has no order.
+
+    The map is written in another order each time that the same model is saved.
+    """
+    return sorted(operands.items(), key=lambda one: (_PLACES.get(one[0], len(_PLACES)), one[0]))
 
 
 def kernel_layout(operation: str, rank: int) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from service.catalog.coreml_arrays import NO_TRAINING
 from service.catalog.coreml_building import Building
 from service.catalog.coreml_constants import Constant, Stored
-from service.catalog.coreml_operations import COMPRESSED, DATA, ROLES, kernel_layout, kind_of
+from service.catalog.coreml_operations import COMPRESSED, DATA, ROLES, in_order, kernel_layout, kind_of
 from service.catalog.learning import free_role
 from service.errors import LimitExceeded
 from service.language import msg
@@ -46,7 +46,7 @@ class Scope:
 def add_program(building: Building, stored: Stored, program: Field, parent: str | None) -> list[str]:
     """Add the layers of the program in `program`; answers with the paths of its functions' outputs."""
     building.notes.setdefault(NO_TRAINING)
-    found = list(functions(building.source, program))
+    found = functions(building.source, program)
     outputs: list[str] = []
     for one in found:
         holder = parent
@@ -175,7 +175,7 @@ def _operands(scope: Scope, one: Operation, path: str) -> tuple[dict[str, Any], 
     config: dict[str, Any] = {}
     weights: list[Weight] = []
     before: dict[str, None] = {}
-    for operand, bound in one.inputs.items():
+    for operand, bound in in_order(one.inputs):
         for index, item in enumerate(bound):
             if isinstance(item, str) and item in scope.producers:
                 before.setdefault(scope.producers[item])
@@ -190,7 +190,7 @@ def _operands(scope: Scope, one: Operation, path: str) -> tuple[dict[str, Any], 
                 weights.extend(scope.stored.weights(constant, path, name, role, layout))
             else:
                 config[name] = json_value(literal(scope.building.source, constant.value, _SETTING))
-    for name, value in one.attributes.items():
+    for name, value in in_order(one.attributes):
         if name != "name":
             config[name] = json_value(literal(scope.building.source, value, _SETTING))
     if config:

@@ -17,7 +17,7 @@ def tags_of(graphs: Iterable[MetaGraph]) -> dict[str, Any]:
     for graph in graphs:
         if graph.tags:
             found.setdefault("tags", []).extend(text(tag, 200) for tag in graph.tags[:100])
-        for signature in graph.signatures[:1000]:
+        for signature in sorted(graph.signatures, key=lambda one: one.name)[:1000]:
             if signature.name != _INTERNAL:
                 found.setdefault("signatures", {})[text(signature.name, 200)] = _signature(signature)
         if graph.assets:

@@ -48,13 +48,15 @@ class Function:
     block: Field | None
 
 
-def functions(source: Source, program: Field) -> Iterator[Function]:
-    """The functions of a program, in their order."""
+def functions(source: Source, program: Field) -> list[Function]:
+    """The functions of a program, by name: they are in a map, which is written in any order."""
+    found: dict[str, Field] = {}
     for one in message(source, program):
         if one.number == 2:
             name, value = _map_entry(source, one)
             if value is not None:
-                yield _function(source, name, value)
+                found[name] = value
+    return [_function(source, name, found[name]) for name in sorted(found)]
 
 
 def _map_entry(source: Source, field: Field) -> tuple[str, Field | None]:
@@ -80,7 +82,7 @@ def _function(source: Source, name: str, field: Field) -> Function:
         elif one.number == 3:
             key, value = _map_entry(source, one)
             blocks[key] = value
-    block = blocks.get(opset) or next(iter(blocks.values()), None)
+    block = blocks.get(opset) or (blocks[min(blocks)] if blocks else None)
     return Function(name, opset, inputs, block)
 
 

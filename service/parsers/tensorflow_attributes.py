@@ -38,7 +38,7 @@ def settings(source: Source, node: Node) -> dict[str, Any]:
             plain = _value(source, value)
             if plain is not None:
                 found[key] = plain
-    return found
+    return _by_name(found)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -50,7 +50,12 @@ def _settings(entries: tuple[bytes, ...]) -> dict[str, Any]:
             plain = _value(source, value)
             if plain is not None:
                 found[key] = plain
-    return found
+    return _by_name(found)
+
+
+def _by_name(found: dict[str, Any]) -> dict[str, Any]:
+    """A node's attributes are in a map, which is written in any order."""
+    return dict(sorted(found.items()))
 
 
 def _written(entry: bytes) -> tuple[Source, str, Field | None]:

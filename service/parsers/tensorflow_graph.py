@@ -245,7 +245,12 @@ def _signature(source: Source, place: Field, found: MetaGraph) -> None:
             (inputs if part.number == 1 else outputs).append(_endpoint(source, part))
         elif part.number == 3:
             method = text_of(source, part, MAX_NAME)
-    found.signatures.append(Signature(name, tuple(inputs), tuple(outputs), method))
+    found.signatures.append(Signature(name, _by_key(inputs), _by_key(outputs), method))
+
+
+def _by_key(found: list[Endpoint]) -> tuple[Endpoint, ...]:
+    """What a signature takes and gives is in maps, which are written in any order."""
+    return tuple(sorted(found, key=lambda one: one.key))
 
 
 def _endpoint(source: Source, place: Field) -> Endpoint:

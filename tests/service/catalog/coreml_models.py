@@ -22,8 +22,13 @@ def model(name: str) -> Model:
     path = corpus_dir(CORPUS) / name
     if path.is_file():
         return described(coreml, {name: path.read_bytes()})
-    files = {str(one.relative_to(path)): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
-    return described(coreml_package, files)
+    return described(coreml_package, package(name))
+
+
+def package(name: str) -> dict[str, bytes]:
+    """The files of a package of the corpus."""
+    path = corpus_dir(CORPUS) / name
+    return {str(one.relative_to(path)): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
 
 
 def layers(name: str) -> dict[str, Layer]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.catalog.coreml_models import layers, model, told
+from service.catalog.coreml_operations import in_order
+from service.readers import coreml_package
+from tests.service.catalog.coreml_models import layers, model, package, told
+from tests.service.parsers.protobuf_maps import COREML, turned
+from tests.service.readers.fielded import described
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,22 @@ def test_functions_share_their_weights() -> None:
     assert found.totals is not None
     assert (found.totals.parameters, found.totals.parameters_with_repeats) == (680, 1360)
     assert found.info.tags["outputs"] == [first, second]
+
+
+@pytest.mark.parametrize("name", ["functions", "sparse_table", "sparse_scaled"])
+def test_maps_have_no_order(name: str) -> None:
+    """Functions, operands and attributes come in one order, however the same model was written."""
+    parts = package(f"{name}.mlpackage")
+    (spec,) = (part for part in parts if part.endswith(".mlmodel"))
+    other = {**parts, spec: turned(parts[spec], COREML)}
+    assert other != parts
+    first, second = (described(coreml_package, one) for one in (parts, other))
+    assert repr(first) == repr(second)
+
+
+def test_operands_come_as_they_are_defined() -> None:
+    """Data first, then the kernel, the recurrent one and the bias, then what is not known by its name."""
+    names = ["bias", "zeta", "weight_hh", "x", "alone", "weight_ih", "key", "query"]
+    assert [name for name, _ in in_order(dict.fromkeys(names))] == [
+        "x", "query", "key", "weight_ih", "weight_hh", "bias", "alone", "zeta",
+    ]  # fmt: skip

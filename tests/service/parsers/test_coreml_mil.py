@@ -72,16 +72,16 @@ def only_value(data: bytes) -> Value:
 
 
 def test_functions_have_inputs_and_the_block_of_their_opset() -> None:
-    """Of several blocks the one that the function names; without it the first."""
+    """Of several blocks the one that the function names; without it the first by name. Functions come by name."""
     blocks = held(3, entry("old", held(2, "a"))) + held(3, entry("new", held(2, "b")))
-    data = held(2, entry("main", held(1, named("x", tensor_type(FLOAT16, None, 3))) + held(2, "new") + blocks))
-    data += held(2, entry("other", held(2, "lost") + blocks))
+    data = held(2, entry("other", held(2, "lost") + blocks))
+    data += held(2, entry("main", held(1, named("x", tensor_type(FLOAT16, None, 3))) + held(2, "old") + blocks))
     for source in sources(data):
         main, other = functions(source, all_of(data))
-        assert (main.name, main.opset, main.inputs) == ("main", "new", [("x", Type("float16", (None, 3)))])
+        assert (main.name, main.opset, main.inputs) == ("main", "old", [("x", Type("float16", (None, 3)))])
         assert main.block is not None
         assert other.block is not None
-        assert [block(source, one).outputs for one in (main.block, other.block)] == [["b"], ["a"]]
+        assert [block(source, one).outputs for one in (main.block, other.block)] == [["a"], ["b"]]
 
 
 def test_an_operation_has_operands_by_name_or_in_place() -> None:

@@ -7,6 +7,7 @@ import pytest
 from service.errors import InputError, MalformedFile
 from service.readers import tf_checkpoint, tf_savedmodel
 from tests.corpus import corpus_dir, expected
+from tests.service.parsers.protobuf_maps import SAVED_MODEL, turned
 from tests.service.readers.tf_uploads import (
     by_path,
     contents,
@@ -117,6 +118,16 @@ def test_optimizers_are_set_apart():
         assert roles.count("momentum") == roles.count("velocity") == slots // 2
         assert {"iteration", "learning_rate"} <= set(roles)
         assert state.type == "Adam"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_maps_have_no_order(name):
+    """Attributes of nodes, signatures, their inputs and outputs come in one order, however the model was written."""
+    files = contents(folder(name))
+    other = {**files, "saved_model.pb": turned(files["saved_model.pb"], SAVED_MODEL)}
+    assert other != files
+    first, second = (read(of_bytes(one)) for one in (files, other))
+    assert repr((first.info, first.layers, first.notes)) == repr((second.info, second.layers, second.notes))
 
 
 def test_signatures_assets_and_dangers_of_a_module():
