@@ -58,10 +58,6 @@ class Body(msgspec.Struct, frozen=True):
         """As it was given, never whole in memory where it is large."""
         return Pieces(unpressed(self.data, PIECE) if self.packed else (self.data,), self.size)
 
-    def plain(self) -> bytes:
-        """As it was given."""
-        return b"".join(self.pieces().parts)
-
 
 class Kept:
     """Answers by what was asked. Safe to use from several threads."""

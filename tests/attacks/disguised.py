@@ -12,7 +12,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from tests.attacks.frame import Attacks, Outcome, Trap, harmless, named, refused
-from tests.attacks.graphs import MULTIPLY, constant, external, function, linear, node, saved
+from tests.attacks.onnx_graphs import external, linear
+from tests.attacks.tensorflow_graphs import MULTIPLY, constant, function, node, saved
 from tests.service.parsers.flatbuffers_writer import write
 from tests.service.parsers.protobufs import held, whole
 from tests.service.readers.onnx_files import FLOAT, floats, graph, model

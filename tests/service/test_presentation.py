@@ -33,6 +33,7 @@ from service.translation import encoder
 from service.tree import Block, Finding, Report, RuleRun
 from service.wire import layer_encoder
 from tests import builders, fakes
+from tests.service.bodies import taken
 
 HOSTILE = 'x"<script>alert(1)</script>\u202e\x1b[31m"layers":[]{"id":"{a}"}'
 
@@ -79,7 +80,7 @@ def view(name):
 def test_json_in_pieces_is_the_json_of_the_whole(count, lines):
     """A report is never in memory as a whole, and nobody can tell."""
     made = report(count)
-    assert Presenter().report(stored(made, lines=lines), JSON, Options()).plain() == encoder("en").encode(made)
+    assert taken(Presenter().report(stored(made, lines=lines), JSON, Options())) == encoder("en").encode(made)
 
 
 PASSED = {
@@ -101,7 +102,7 @@ def test_layers_without_further_sentences_are_passed_on_as_they_would_be_encoded
         for layer in report(LAYERS_AT_ONCE + 3).layers
     )
     made = report(layers=layers)
-    shown = Presenter().report(stored(made, lines=lines), JSON, Options(language=language)).plain()
+    shown = taken(Presenter().report(stored(made, lines=lines), JSON, Options(language=language)))
     assert shown == encoder(language).encode(made)
 
 
@@ -111,7 +112,7 @@ def test_fields_that_an_older_report_lacks_are_shown_as_their_defaults():
     for layer in kept["layers"]:
         layer["explanation"] = layer["cost"] = None
         del layer["like"]
-    shown = json.loads(Presenter().report(stored({**kept, "schema_version": "1.1"}), JSON, Options()).plain())
+    shown = json.loads(taken(Presenter().report(stored({**kept, "schema_version": "1.1"}), JSON, Options())))
     assert [layer["like"] for layer in shown["layers"]] == [None, None]
 
 
@@ -121,7 +122,7 @@ def test_names_that_look_like_json_change_nothing():
     info = msgspec.structs.replace(made.model, name=HOSTILE, tags={"layers": [], HOSTILE: {"id": HOSTILE}})
     layer = msgspec.structs.replace(made.layers[0], path=HOSTILE, config={"id": "x", "args": {"id": HOSTILE}})
     made = msgspec.structs.replace(made, model=info, layers=(layer,))
-    shown = json.loads(Presenter().report(stored(made), JSON, Options()).plain())
+    shown = json.loads(taken(Presenter().report(stored(made), JSON, Options())))
     assert shown["model"]["name"] == HOSTILE
     assert shown["model"]["tags"] == {"layers": [], HOSTILE: {"id": HOSTILE}}
     assert shown["layers"][0]["config"] == {"id": "x", "args": {"id": HOSTILE}}
@@ -131,7 +132,7 @@ def test_names_that_look_like_json_change_nothing():
 def test_views_are_the_same_of_layers_in_lines(view_):
     """And so is one layer of them."""
     made = report(LAYERS_AT_ONCE + 1)
-    one, other = (Presenter().report(stored(made, lines=lines), view_, Options()).plain() for lines in (False, True))
+    one, other = (taken(Presenter().report(stored(made, lines=lines), view_, Options())) for lines in (False, True))
     assert one == other
     assert find(stored(made, lines=True), "block/7", Options()) == find(stored(made), "block/7", Options())
     assert paths(stored(made, lines=True)) == paths(stored(made))
@@ -142,7 +143,7 @@ def test_every_view_is_made_of_hostile_names(name):
     """Text in UTF-8 for each of them, and no script in what a browser shows."""
     made = report()
     layers = tuple(msgspec.structs.replace(layer, name=HOSTILE, type=HOSTILE) for layer in made.layers)
-    shown = Presenter().report(stored(msgspec.structs.replace(made, layers=layers)), view(name), Options()).plain()
+    shown = taken(Presenter().report(stored(msgspec.structs.replace(made, layers=layers)), view(name), Options()))
     assert shown.decode("utf-8")
     if name in ("html", "svg", "markdown"):
         assert b"<script>alert" not in shown
@@ -176,7 +177,7 @@ RULED = {
 @pytest.mark.parametrize("batch", [None, 2])
 def test_rules_choose_the_findings_and_say_which_were_left_out(rules, found, ran, batch):
     """The same whether the report is decoded as a whole or not."""
-    shown = json.loads(Presenter().report(stored(report(**RULED)), JSON, Options(rules=rules, batch=batch)).plain())
+    shown = json.loads(taken(Presenter().report(stored(report(**RULED)), JSON, Options(rules=rules, batch=batch))))
     assert [finding["rule"] for finding in shown["findings"]] == found
     assert [run["ran"] for run in shown["rules"]] == ran
     assert all(run["ran"] or "?rules=" in run["reason"] for run in shown["rules"])
@@ -186,7 +187,7 @@ def test_costs_are_worked_out_for_another_batch():
     """Twice the examples, twice the work; the stored report is not touched."""
     kept = stored(report())
     one, two = (
-        json.loads(Presenter().report(kept, JSON, Options(batch=batch, input_shapes=((3,),))).plain())["cost"]
+        json.loads(taken(Presenter().report(kept, JSON, Options(batch=batch, input_shapes=((3,),)))))["cost"]
         for batch in (1, 2)
     )
     assert (one["batch"], two["batch"]) == (1, 2)
@@ -266,7 +267,7 @@ def test_no_view_breaks_on_odd_values(odd, name):
     """Whatever a reader may have let through, at any batch and level, and layer by layer."""
     kept = stored(report(layers=tuple(ODD[odd])))
     for options in (Options(level="layer"), Options(batch=2**20, input_shapes=((2**31 - 1,) * 8,))):
-        assert isinstance(Presenter().report(kept, view(name), options).plain(), bytes)
+        assert isinstance(taken(Presenter().report(kept, view(name), options)), bytes)
         assert find(kept, ODD[odd][-1].path, options).layer.path == ODD[odd][-1].path
 
 
@@ -284,7 +285,7 @@ def test_numbers_beyond_64_bits_are_shown():
     """Totals of hostile models are that large."""
     made = report()
     totals = msgspec.structs.replace(made.totals, parameters=2**130, trainable=2**64)
-    shown = Presenter().report(stored(msgspec.structs.replace(made, totals=totals)), JSON, Options()).plain()
+    shown = taken(Presenter().report(stored(msgspec.structs.replace(made, totals=totals)), JSON, Options()))
     assert json.loads(shown)["totals"]["parameters"] == 2**130
 
 
@@ -293,7 +294,7 @@ def test_a_comparison_is_shown_in_its_views():
     kept = _stored(reports.encode(fakes.comparison(report(), report())))
     presenter = Presenter()
     for shown in COMPARISON_VIEWS:
-        body = presenter.comparison(kept, shown, Options()).plain()
+        body = taken(presenter.comparison(kept, shown, Options()))
         assert shown.name == "csv" or b"They are equal." in body
     with pytest.raises(OutdatedReport):
         presenter.comparison(stored(report()), JSON, Options())
@@ -316,7 +317,7 @@ def test_the_tag_depends_on_all_that_was_asked():
 def test_messages_are_said_when_they_are_shown():
     """The stored report has no language."""
     made = report(notes=(Message("{n} things", [("n", 1234)]),))
-    assert json.loads(Presenter().report(stored(made), JSON, Options()).plain())["notes"] == ["1,234 things"]
+    assert json.loads(taken(Presenter().report(stored(made), JSON, Options())))["notes"] == ["1,234 things"]
 
 
 @pytest.mark.parametrize("name", ["text", "markdown"])
@@ -324,16 +325,16 @@ def test_a_page_for_eyes_lists_the_first_layers_and_says_how_many_more_there_are
     """Whoever wants all is sent to CSV and JSON, which hold them."""
     monkeypatch.setattr(presentation, "MOST_LISTED", 2)
     kept = stored(report(5))
-    shown = Presenter().report(kept, view(name), Options()).plain().decode()
+    shown = taken(Presenter().report(kept, view(name), Options())).decode()
     assert "The first 2 layers are listed; 3 more are left out here. CSV and JSON hold all." in shown
     assert shown.count("3, 4") == 2
-    whole = Presenter().report(kept, view("csv"), Options()).plain().decode()
+    whole = taken(Presenter().report(kept, view("csv"), Options())).decode()
     assert all(path in whole for path in (layer.path for layer in report(5).layers))
-    assert "left out here" not in Presenter().report(stored(report(2)), view(name), Options()).plain().decode()
+    assert "left out here" not in taken(Presenter().report(stored(report(2)), view(name), Options())).decode()
 
 
 def test_recosted_json_in_pieces_is_the_json_of_the_whole():
     """Sharing what layers say alike changes nothing of it."""
     made = report(70)
-    body = Presenter().report(stored(made), view("json"), Options(batch=3)).plain()
+    body = taken(Presenter().report(stored(made), view("json"), Options(batch=3)))
     assert json.loads(body) == json.loads(encoder("en").encode(recost(made, 3, None)))

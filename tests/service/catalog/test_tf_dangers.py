@@ -8,7 +8,7 @@ from service.catalog.tf_dangers import dangers_of_graph
 from service.catalog.tf_ops import touches
 from service.parsers.protobuf import fields
 from service.parsers.tensorflow_nodes import read_graph
-from tests.attacks.graphs import constant, function, node
+from tests.attacks.tensorflow_graphs import constant, function, node
 from tests.service.parsers.protobufs import held, source_of
 
 

@@ -11,7 +11,7 @@ from service.parsers.protobuf import fields
 from service.parsers.tensorflow_graph import Endpoint, MetaGraph, Saver, Signature
 from service.parsers.tensorflow_nodes import read_graph
 from service.parsers.tensorflow_operations import operations
-from tests.attacks.graphs import called, constant, function, node
+from tests.attacks.tensorflow_graphs import called, constant, function, node
 from tests.service.parsers.protobufs import all_of, held, source_of
 
 OWN = Saver("path:0", "save:0", "load")
