@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.fakes import wait_for
-from tests.http.conftest import ROOT, Service, answer, running
+from tests.http.access_keys import bearer, keys, make_key
+from tests.http.conftest import answer, free_port, running
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 HERE = "/v1/analyses"
 RAW = {"Content-Type": "application/octet-stream"}
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def make_key(service, account, role="submitter", *more):
-    """A new key, made as an operator makes it."""
-    return _keys(service, "add", account, "--role", role, *more).stdout.strip()
-
-
-def _keys(service, *arguments):
-    environment = os.environ | {"WEIGHBRIDGE_DATA_DIR": str(service.data_dir)}
-    command = [sys.executable, "-m", "service.cli", "keys", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +49,6 @@ def ann(service):
 @pytest.fixture(scope="module")
 def bob(service):
     return make_key(service, "bob")
-
-
-def bearer(text):
-    return {"Authorization": f"Bearer {text}"}
 
 
 def statuses(service, headers, times, path="/v1/formats"):
@@ -180,7 +157,7 @@ def test_a_revoked_key_is_refused_by_every_process_at_once(service):
     """By the command, while the service runs."""
     key = make_key(service, "eve")
     assert set(statuses(service, bearer(key), 16)) == {200}
-    _keys(service, "revoke", key.split("_")[1])
+    keys(service, "revoke", key.split("_")[1])
     assert set(statuses(service, bearer(key), 16)) == {401}
 
 
@@ -353,7 +330,7 @@ def test_no_field_says_what_was_meant(service, field):
 
 
 def test_no_secret_is_anywhere(service, ann, issuer):
-    """After all of the above: logs, audit log, data folder, metrics, arguments and environments of all processes."""
+    """Logs, audit log, data folder, metrics, arguments and environments of all processes."""
     token = issuer.token(sub="dan")
     service.ask("GET", HERE, headers=bearer(token))
     service.ask("GET", f"{HERE}/{ann}", headers={"X-API-Key": ann + "x"})
@@ -384,47 +361,19 @@ def _read(path):
         return b""
 
 
-def test_the_audit_log_tells_of_all_that(service):
+def test_the_audit_log_tells_who_did_what(service, ann, bob, model):
     """Whole lines, of all processes, none with anything but printable ASCII."""
+    here = service.ask("POST", f"{HERE}?wait=30", body=model(4), headers=RAW | bearer(ann)).json()["links"]["self"]
+    limited = bearer(make_key(service, "limited", "reader", "--quota", "requests_per_minute=1"))
+    asked = [("GET", here, bearer(bob)), ("DELETE", here, bearer(ann)), ("GET", HERE, {}), ("GET", HERE, limited)]
+    answers = [service.ask(method, path, headers=headers).status for method, path, headers in [*asked, asked[-1]]]
+    assert answers == [404, 204, 401, 200, 429]
     raw = service.audit.read_bytes()
     assert all(32 <= byte < 127 or byte == 10 for byte in raw)
     lines = [json.loads(line) for line in raw.splitlines()]
     told = {(line["action"], line.get("account"), line["status"]) for line in lines}
     assert {
         ("create_analysis", "ann", 201), ("show_analysis", "bob", 404), ("delete_analysis", "ann", 204),
-        ("list_analyses", None, 401),
+        ("list_analyses", None, 401), ("list_analyses", "limited", 429),
     } <= told  # fmt: skip
     assert {line["code"] for line in lines if line["status"] == 429} == {"quota_exceeded"}
-
-
-def test_a_public_address_wants_keys_by_itself(tmp_path):
-    """And says how to make the first; whatever address a request comes in on."""
-    public = Service(tmp_path / "data", HOST="0.0.0.0")  # noqa: S104 - nothing is served there without a key
-    try:
-        wait_for(lambda: any("Weighbridge is ready" in line for line in public.output), 60)
-        assert any("weighbridge keys add" in line for line in public.output)
-        assert public.ask("GET", HERE).status == 401
-        assert public.ask("GET", HERE, headers=bearer(make_key(public, "ann"))).status == 200
-        assert public.ask("GET", "/healthz").status == 200
-    finally:
-        assert public.stop() == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("WEIGHBRIDGE_AUTH", "no", "WEIGHBRIDGE_AUTH='no'"),
-        ("WEIGHBRIDGE_CORS_ORIGINS", "*", "WEIGHBRIDGE_CORS_ORIGINS"),
-        ("WEIGHBRIDGE_TOKEN_ISSUER", "https://issuer.example", "WEIGHBRIDGE_TOKEN_AUDIENCE"),
-        ("WEIGHBRIDGE_ADMIN_BIND", "9000", "WEIGHBRIDGE_ADMIN_BIND"),
-    ],
-)
-def test_settings_that_cannot_be_meant_end_the_start(tmp_path, name, value, said):
-    """With the variable's name, before anything is served."""
-    environment = os.environ | {"WEIGHBRIDGE_DATA_DIR": str(tmp_path / "data"), name: value, "PORT": str(free_port())}
-    done = subprocess.run(
-        [sys.executable, "-m", "service.cli", "serve"], cwd=ROOT, env=environment, capture_output=True, text=True,
-        check=False, timeout=60,
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert said in done.stderr
