@@ -7,6 +7,7 @@ sockets and the clock; no HTTP beyond where a header ends.
 from __future__ import annotations
 
 import selectors
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -88,3 +89,11 @@ def header_is_here(sock: PacedSocket) -> bool:
     except BlockingIOError:
         return END_OF_HEADER in sock.early
     return not data or len(sock.early) > MOST_HEADER or sock.early.find(END_OF_HEADER, max(0, before - 3)) >= 0
+
+
+def has_come(client: socket.socket) -> bool:
+    """Whether anything can be read of a client; its going away is nothing."""
+    try:
+        return bool(socket.socket.recv(client, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False

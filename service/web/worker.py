@@ -11,6 +11,7 @@ import socket
 import time
 from functools import partial
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -26,7 +27,7 @@ from service.web.headers import SECURITY
 from service.web.outbox import Outbox
 from service.web.pace import PacedSocket
 from service.web.problems import code_of, encode, problem
-from service.web.waiting import END_OF_HEADER, READ, Room, header_is_here
+from service.web.waiting import END_OF_HEADER, READ, Room, has_come, header_is_here
 
 log = structlog.get_logger("weighbridge.server")
 
@@ -101,6 +102,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.keepalived_conns[0].timeout = 0.0
         self.murder_keepalived()
         return True
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close those that waited too long, but none whose next request came in this very moment."""
+        now = -math.inf if force else time.monotonic()
+        for conn in [*takewhile(lambda one: one.timeout <= now, self.keepalived_conns)]:
+            if has_come(conn.sock):
+                self.on_client_socket_readable(conn, conn.sock)
+        super().murder_keepalived(force)
 
     def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
         """The next request on a kept connection begins to arrive."""

@@ -37,6 +37,8 @@ def stored(service):
 
 def test_an_upload_goes_after_its_last_use_and_an_analysis_later(forgetful):
     """Statistics and comparisons of values follow while it is there; then they are refused, until it is sent again."""
+    pass_by(forgetful, 31 * 86400)
+    wait_for(lambda: not stored(forgetful), 40.0)
     here, other = (forgetful.ask("POST", HERE, body=model(number), headers=RAW).json() for number in (5, 6))
     both = {"left": here["id"], "right": other["id"], "values": True}
     address = here["links"]["self"]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from service.web.pace import PacedSocket
-from service.web.waiting import MOST_HEADER, Room, header_is_here
+from service.web.waiting import MOST_HEADER, Room, has_come, header_is_here
 
 
 @pytest.fixture
@@ -164,3 +164,14 @@ def test_who_was_turned_out_in_the_same_round_is_not_noticed(party):
     for key in keys:
         key.data(key.fileobj)
     assert party.readable == []
+
+
+def test_what_has_come_stays_to_be_read(pair):
+    """Nothing, something, and the client's going away."""
+    ours, peer = pair
+    assert not has_come(ours)
+    peer.sendall(b"G")
+    assert has_come(ours)
+    assert ours.recv(2) == b"G"
+    peer.close()
+    assert not has_come(ours)
