@@ -20,7 +20,7 @@ from service.jobs.records import Part
 from service.presentation import REPORT_VIEWS, Options, rendered
 from service.sandbox.launch import running
 from service.translation import DEFAULT, LANGUAGES
-from service.web import openapi, problems
+from service.web import listening, openapi, problems
 
 
 @click.group()
@@ -34,6 +34,11 @@ main.add_command(commands.keys)
 @main.command()
 def serve() -> None:
     """Serve over HTTP; HOST and PORT say where."""
+    try:
+        config.load()
+        listening.check_environment(os.environ)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
     command = [sys.executable, "-I", "-m", "gunicorn", "--config", "python:service.gunicorn_conf"]
     os.execv(sys.executable, command)  # noqa: S606 - the server takes this process's place
 

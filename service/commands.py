@@ -22,6 +22,8 @@ from service.access.callers import ROLES, Quotas, Role
 from service.jobs.blobs import Blobs
 from service.jobs.database import Database, open_database
 
+MOST_YEARS = 1000
+"""An end beyond it is no date that could be shown."""
 SPANS = {"h": 3600.0, "d": 86400.0, "y": 365 * 86400.0}
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([hdy])")
 
@@ -41,7 +43,10 @@ class _Span(click.ParamType[float | None]):
         found = _SPAN.fullmatch(value)
         if found is None and value != "never":
             self.fail(f"{value!r} is not a time such as 12h, 90d or 1y, nor never.", param, ctx)
-        return None if found is None else int(found[1]) * SPANS[found[2]]
+        seconds = None if found is None else int(found[1]) * SPANS[found[2]]
+        if seconds is not None and seconds > MOST_YEARS * SPANS["y"]:
+            self.fail(f"{value!r} is more than {MOST_YEARS} years; say never.", param, ctx)
+        return seconds
 
 
 @keys.command()

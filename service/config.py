@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -196,6 +197,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access: Access = Access()
 
 
+_MAY_BE_NOTHING = frozenset(
+    (
+        "min_free_disk_bytes", "max_stored_bytes", "keep_uploads_seconds", "keep_reports_seconds",
+        "idempotency_seconds", "max_wait_seconds", "default_wait_seconds", "max_waiting", "spare_threads",
+        "spare_children", "min_upload_rate", "min_download_rate", "max_queued_jobs", "max_queued_jobs_per_account",
+        "token_leeway_seconds", "quota_requests_per_minute", "quota_submissions_per_minute", "quota_bytes_per_hour",
+        "quota_bytes_per_day",
+    )
+)  # fmt: skip
+"""Settings for which 0 has a meaning."""
+
+
 def _read(kind: type[msgspec.Struct], prefix: str, environ: Mapping[str, str]) -> dict[str, object]:
     """The fields of `kind` that `environ` sets, converted to their types; ValueError names a bad one."""
     found: dict[str, object] = {}
@@ -203,7 +216,7 @@ def _read(kind: type[msgspec.Struct], prefix: str, environ: Mapping[str, str]) -
         name = prefix + field.name.upper()
         if name in environ and field.type not in (Limits, Access):
             try:
-                found[field.name] = _convert(environ[name], field.type)
+                found[field.name] = _sound(field.name, _convert(environ[name], field.type))
             except (ValueError, msgspec.ValidationError) as error:
                 raise ValueError(f"{name}={environ[name]!r}: {error}") from None
     return found
@@ -213,6 +226,15 @@ def _convert(text: str, kind: type) -> object:
     if kind is Path:
         return Path(text)
     return msgspec.convert(text, kind, strict=False)
+
+
+def _sound(name: str, value: object) -> object:
+    """`value`, if it is no number or one that can be meant; ValueError if not."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        least = "0 or more" if name in _MAY_BE_NOTHING else "above 0"
+        if not math.isfinite(value) or value < 0 or (value == 0 and name not in _MAY_BE_NOTHING):
+            raise ValueError(f"it must be a number {least}.")
+    return value
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

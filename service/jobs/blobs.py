@@ -103,14 +103,15 @@ class Blobs:
     def take_away(self, digest: str) -> Path | None:
         """Put a stored upload aside, to be deleted: a large one takes long. None if it is not there.
 
-        Whoever has it open can still read it.
+        Whoever has it open can still read it. ServiceError where the disk takes no change.
         """
         aside = self.temporary / f"{self.mark.name}.{new_id()}.gone"
-        try:
+        with _explained():
             self.mark.hold()
-            self.path(digest).rename(aside)
-        except FileNotFoundError:
-            return None
+            try:
+                self.path(digest).rename(aside)
+            except FileNotFoundError:
+                return None
         return aside
 
     def stored(self) -> Iterator[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import structlog
 from blake3 import blake3
 from sqlalchemy import Connection, Select, and_, delete, exists, func, select, update
 
-from service.errors import ReportDamaged
+from service.errors import ReportDamaged, ServiceError
 from service.jobs import ages, rows, uploads
 from service.jobs.blobs import Blobs, deleting
 from service.jobs.database import Database
@@ -16,6 +17,8 @@ from service.jobs.records import Analysis, Job, Part, StoredReport
 from service.jobs.tables import analyses, parts, reports
 from service.jobs.tables import uploads as stored
 from service.pressed import press
+
+log = structlog.get_logger("weighbridge.jobs")
 
 
 def get(database: Database, identifier: str) -> Analysis | None:
@@ -64,7 +67,10 @@ def remove(database: Database, blobs: Blobs, identifier: str) -> bool:
         if not isinstance(found, Analysis):
             return False
         digests = forget(connection, found)
-    remove_files(database, blobs, digests)
+    try:
+        remove_files(database, blobs, digests)
+    except ServiceError as error:  # nobody can see them any more, and the next sweep removes them
+        log.warning("files_stay", analysis=found.id, reason=str(error))
     return True
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, request
+from werkzeug.exceptions import PreconditionFailed
 
 from service.jobs.records import StoredReport
 from service.kept import PIECE, Body
@@ -75,7 +77,9 @@ def resource(tag: str, view: View, make: Callable[[], Body], of: StoredReport | 
     if view.media_type in POLICIES:
         response.headers["Content-Security-Policy"] = POLICIES[view.media_type]
     response.make_conditional(request)
-    if response.status_code != 304:
+    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+        raise PreconditionFailed
+    if response.status_code != HTTPStatus.NOT_MODIFIED:
         _make(response, of, lambda: make().pieces())
     return response
 

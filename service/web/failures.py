@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import structlog
@@ -16,9 +17,12 @@ from service.errors import (
     NotFound,
     QuotaExceeded,
     RequestError,
+    ServiceError,
+    StorageFull,
     UnknownFormat,
     WeighbridgeError,
 )
+from service.jobs.blobs import FULL
 from service.jobs.records import Analysis, ComparisonJob
 from service.language import Message, msg, verbatim
 from service.registry import formats
@@ -32,10 +36,16 @@ DETAILS = {
     404: msg("There is nothing at this address."),
     405: msg("What is at this address does not take this method."),
     406: msg("What is at this address cannot be made in any form that the client takes."),
+    412: msg("What is at this address is not what the request expects there."),
     413: msg("The body is larger than the service takes."),
     415: msg("A body of this type is not taken."),
 }
 """What HTTP itself says, as our own sentences."""
+SHORT = (
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EIO, errno.EROFS, errno.EACCES,
+    errno.EPERM, errno.EINTR, errno.EBUSY, errno.EFBIG,
+)  # fmt: skip
+"""What the system says where it has too little of something, or where a disk or folder takes no change."""
 BODY = "body"
 """Where a mistake is that is none of one field."""
 RETRY_AFTER = {408: "1", 429: "1", 503: "2", 507: "60"}
@@ -48,6 +58,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(WeighbridgeError, _known)
     app.register_error_handler(ValidationError, _invalid)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(OSError, _refused_by_system)
     app.register_error_handler(Exception, _unknown)
 
 
@@ -139,6 +150,17 @@ def _http(error: HTTPException) -> Response:
         if name in made.headers:
             response.headers[name] = made.headers[name]
     return response
+
+
+def _refused_by_system(error: OSError) -> Response:
+    """The system has no descriptor, memory or room left for us, or a disk that fails: it is no bug, and may pass."""
+    if error.errno in FULL:
+        return _known(StorageFull(msg("There is no room left to store this.")))
+    if error.errno not in SHORT:
+        return _unknown(error)
+    log.error("system_refused", exc_info=error)
+    reason = error.strerror or str(error.errno)
+    return _known(ServiceError(msg("The system refuses what the request needs: {reason}.", reason=reason)))
 
 
 def _unknown(error: Exception) -> Response:

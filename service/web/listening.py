@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,14 @@ def address(host: str, port: str) -> str:
     if host.startswith(UNIX):
         return host
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """That PORT and WEB_CONCURRENCY can be meant, which gunicorn reads by itself; ValueError says what is wrong."""
+    for name, most in (("PORT", 65535), ("WEB_CONCURRENCY", 1024)):
+        given = environ.get(name)
+        if given is not None and not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= most):
+            raise ValueError(f"{name}={given!r}: it must be a whole number from 1 to {most}.")
 
 
 def bound(settings: Settings, listeners: Sequence[Any]) -> str:

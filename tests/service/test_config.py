@@ -38,6 +38,26 @@ def test_a_bad_value_is_named(name: str) -> None:
         load({name: "many"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JOB_THREADS", "0"), ("JOB_THREADS", "-1"), ("STALL_SECONDS", "nan"), ("STALL_SECONDS", "inf"),
+        ("LIMIT_SECONDS", "0"), ("LIMIT_LAYERS", "-5"), ("MAX_STORED_BYTES", "-1"), ("SHARE_PER_CALLER", "-0.5"),
+        ("QUOTA_BYTES_PER_DAY", "-1"), ("MAX_CONCURRENT_UPLOADS", "0"),
+    ],
+)  # fmt: skip
+def test_a_number_that_cannot_be_meant_is_refused(name: str, value: str) -> None:
+    """Negative, no number at all, or nothing where nothing can be done with nothing."""
+    with pytest.raises(ValueError, match=f"WEIGHBRIDGE_{name}='{value}': it must be a number"):
+        load({f"WEIGHBRIDGE_{name}": value})
+
+
+@pytest.mark.parametrize("name", ["MAX_STORED_BYTES", "KEEP_UPLOADS_SECONDS", "QUOTA_REQUESTS_PER_MINUTE"])
+def test_nothing_is_no_limit_where_it_is_said_so(name: str) -> None:
+    """As the settings' own descriptions say."""
+    assert load({f"WEIGHBRIDGE_{name}": "0"})
+
+
 def test_what_is_small_may_not_describe_as_much() -> None:
     """So that it is answered or refused fast; a large file has the limits as they are set, and none gets more."""
     small, large = Limits().for_upload(1000), Limits().for_upload(1 << 30)

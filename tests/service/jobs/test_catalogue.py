@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 from sqlalchemy import update
 
@@ -39,6 +43,19 @@ def test_removing_takes_the_upload_and_the_report_unless_another_needs_them(data
     assert not blobs.path(digest).exists()
     assert not catalogue.remove(database, blobs, second.id)
     assert catalogue.count_by_state(database) == {}
+
+
+def test_an_analysis_goes_even_if_its_files_cannot(database, blobs, add, monkeypatch):
+    """A disk that takes no change keeps them until the next sweep; nobody can ask for them any more."""
+    found = finish(database, add(owner="me"))
+
+    def refused(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "rename", refused)
+    assert catalogue.remove(database, blobs, found.id)
+    assert catalogue.get(database, found.id) is None
+    assert list(blobs.stored()) == [found.parts[0].blake3]
 
 
 def test_a_report_is_stored_pressed(database, add):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from urllib.parse import quote
 
 import pytest
@@ -41,12 +43,30 @@ def test_every_error_is_a_problem(client, method, path, status, code):
 def test_a_bug_is_a_problem_without_its_inside(client, parts, monkeypatch):
     """500, with an id to look for in the log."""
 
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("/secret/path")
 
     monkeypatch.setattr("service.jobs.catalogue.page", broken)
     response = client.get("/v1/analyses")
     assert (response.status_code, response.get_json()["code"]) == (500, "internal_error")
+    assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "code"),
+    [(errno.EMFILE, 503, "service_error"), (errno.EROFS, 503, "service_error"), (errno.EIO, 503, "service_error"),
+     (errno.ENOMEM, 503, "service_error"), (errno.EDQUOT, 507, "storage_full"), (errno.ENOTDIR, 500, "internal_error")],
+)  # fmt: skip
+def test_what_the_system_refuses_may_pass(client, monkeypatch, number, status, code):
+    """Descriptors, memory, room, a disk that takes no change: try again later. Anything else is a bug."""
+
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number), "/secret/path")
+
+    monkeypatch.setattr("service.jobs.catalogue.page", refused)
+    response = client.get("/v1/analyses")
+    assert (response.status_code, response.get_json()["code"]) == (status, code)
+    assert ("Retry-After" in response.headers) is (status != 500)
     assert "secret" not in response.text
 
 

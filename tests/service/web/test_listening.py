@@ -33,6 +33,18 @@ def test_an_address_is_written_as_gunicorn_takes_it(host, expected):
     assert listening.address(host, "80") == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "abc"), ("PORT", "0"), ("PORT", "65536"), ("PORT", ""), ("WEB_CONCURRENCY", "0"),
+     ("WEB_CONCURRENCY", "-1"), ("WEB_CONCURRENCY", "two"), ("WEB_CONCURRENCY", "9" * 20)],
+)  # fmt: skip
+def test_what_gunicorn_reads_itself_is_looked_at_before(name, value):
+    """It would end in a traceback, or serve nobody."""
+    listening.check_environment({"PORT": "1", "WEB_CONCURRENCY": "4"})
+    with pytest.raises(ValueError, match=f"{name}='{value}': it must be a whole number from 1 to"):
+        listening.check_environment({name: value})
+
+
 def test_what_is_open_counts_but_for_the_port_for_monitoring():
     """That of others, whatever is set."""
     settings = Settings(access=Access(admin_bind="10.0.0.1:90", bound="elsewhere"))

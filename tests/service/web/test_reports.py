@@ -72,6 +72,15 @@ def test_a_report_that_the_client_has_is_not_sent_again(client, here, query):
     assert client.get(here + query, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
+def test_a_report_that_is_not_the_one_expected_is_refused(client, here):
+    """412 as a problem, and nothing of the report; the one that it is, is given."""
+    refused = client.get(here, headers={"If-Match": '"other"'})
+    assert (refused.status_code, refused.content_type) == (412, "application/problem+json")
+    assert refused.get_json()["code"] == "precondition_failed"
+    tag = client.get(here).headers["ETag"]
+    assert client.get(here, headers={"If-Match": tag}).status_code == 200
+
+
 def test_there_is_no_report_before_the_end_or_after_a_failure(client, send):
     """409, with the state or the reason."""
     running = client.get(send(b"hang", path="/v1/analyses?wait=0").headers["Location"] + "/report")
