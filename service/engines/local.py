@@ -175,8 +175,18 @@ class LocalEngine:
         if handed is None or handed.state == "queued":
             job = queue.claim(self._database, self._owner, None if handed is None else handed.id, lane)
         if job is not None:
+            self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        """Run a job that is leased to us; one that cannot even be begun is put back, and not kept for ever."""
+        self._handed.add(job.id)
+        try:
             faults.point("job.claimed")
             self._run(job)
+        finally:
+            if job.id in self._handed:
+                self._handed.discard(job.id)
+                self._unsettled[job.id] = job
 
     def _run(self, job: Job) -> None:
         running = self._running[job.id] = Running()

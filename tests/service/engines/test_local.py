@@ -102,11 +102,11 @@ def _dies(sandbox, _cancelled):
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("point", ["job.disturbed", "report.storing"])
+@pytest.mark.parametrize("point", ["job.claimed", "job.disturbed", "report.storing"])
 @pytest.mark.parametrize("number", ["EMFILE", "ENOSPC", "EIO"])
 def test_what_the_service_lacks_for_a_moment_fails_no_job(parts, accept, monkeypatch, point, number):
-    """Descriptors or memory in the middle of it, or room for its report at its end: it is run again."""
-    short = {"job.disturbed": 3, "report.storing": 3}
+    """Descriptors or memory before it begins or in its middle, or room for its report at its end: it is run again."""
+    short = {"job.claimed": 3, "job.disturbed": 3, "report.storing": 3}
 
     def pass_point(name):
         if name == point and short[name]:
