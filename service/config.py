@@ -138,9 +138,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_parts: int = 200
     max_connections: int = 8192
     """Open connections per web worker; beyond it whoever has been waiting longest without a request is turned out."""
-    max_concurrent_uploads: int = 24
+    max_concurrent_uploads: int = 64
     """Per web worker; beyond it an upload is answered 503 and Retry-After."""
-    max_waiting: int = 32
+    max_waiting: int = 64
     """Requests per web worker that may wait for an analysis at once; beyond it they are answered without waiting."""
     max_concurrent_answers: int = 8
     """Answers of reports above 1 MiB that a web worker makes and sends at once; beyond it 503 and Retry-After."""

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from service.errors import (
     BY_CODE,
+    InputLost,
     NotFinished,
     NotFound,
     Overloaded,
@@ -245,7 +246,7 @@ def derive(database: Database, blobs: Blobs, parent: Analysis, options: Options,
         if found.state != "succeeded":
             raise NotFinished(msg("The analysis has no report."), state=found.state)
         new = _derived(found, options)
-        known = _derived_before(connection, new)
+        known = _derived_before(connection, blobs, new)
         if known is not None:
             return known
         is_kept = _is_kept(connection, blobs, found)  # accepting it notes their use
@@ -271,22 +272,30 @@ def _derived(parent: Analysis, options: Options) -> Analysis:
     )
 
 
-def _derived_before(connection: Connection, new: Analysis) -> Analysis | None:
+def _derived_before(connection: Connection, blobs: Blobs, new: Analysis) -> Analysis | None:
     query = select(analyses.c.id).where(analyses.c.parent_id == new.parent_id, analyses.c.key == new.key)
     identifier = connection.execute(query.limit(1)).scalar()
     known = None if identifier is None else rows.find(connection, identifier)
-    if not isinstance(known, Analysis) or not _may_succeed_now(connection, known):
+    if not isinstance(known, Analysis) or not _may_succeed_now(connection, blobs, known):
         return known if isinstance(known, Analysis) else None
     connection.execute(analyses.delete().where(analyses.c.id == known.id))
     return None
 
 
-def _may_succeed_now(connection: Connection, found: Analysis) -> bool:
-    """Whether it was called off, or failed by a fault of ours some time ago."""
-    if found.state == "cancelled":
+def _may_succeed_now(connection: Connection, blobs: Blobs, found: Analysis) -> bool:
+    """Whether it was called off, failed by a fault of ours some time ago, or for want of files that came again."""
+    if found.state == "cancelled" or _came_again(blobs, found):
         return True
     ended = connection.execute(select(analyses.c.kept_from).where(analyses.c.id == found.id)).scalar()
     return _is_our_fault(found) and (ended or 0.0) < ages.now(connection) - FAILED_AGAIN_SECONDS
+
+
+def _came_again(blobs: Blobs, found: Analysis) -> bool:
+    """Whether its files were lost or damaged, and one is newer than that."""
+    if found.error is None or found.error.code != InputLost.code:
+        return False
+    files = [blobs.path(part.blake3) for part in found.parts]
+    return any(file.exists() and file.stat().st_mtime > (found.finished_at or 0.0) for file in files)
 
 
 def _is_our_fault(found: Job) -> bool:

@@ -32,6 +32,11 @@ def since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def is_settled(connection: Connection) -> bool:
+    """Whether the clock goes already, in this boot."""
+    return connection.execute(select(ages.c.boot)).scalar() == boot_id()
+
+
 def settle(connection: Connection) -> None:
     """Begin the clock, or go on with it in this boot; once for each process that opens the database."""
     found = connection.execute(select(ages)).mappings().first()

@@ -169,18 +169,23 @@ def _weakest(walls: list[Confinement]) -> Confinement:
 
 
 @contextmanager
-def opened(blobs: Blobs, parts: tuple[Part, ...]) -> Iterator[tuple[int, ...]]:
-    """Descriptors of files in the blob folder, for the time of the context. InputLost if one is not there."""
+def opened(blobs: Blobs, parts: tuple[Part, ...], *, verified: bool) -> Iterator[tuple[int, ...]]:
+    """Descriptors of files in the blob folder, for the time of the context. InputLost if one is not there.
+
+    `verified`: their values will be read, so that they must be what was sent, and not only as long.
+    """
     with ExitStack() as open_files:
         descriptors: list[int] = []
         for part in parts:
             descriptors.append(blobs.open(part.blake3, part.bytes))
             open_files.callback(os.close, descriptors[-1])
+            if verified:
+                blobs.verify(descriptors[-1], part.blake3)
         yield tuple(descriptors)
 
 
 def analyse_stored(sandbox: Sandbox, blobs: Blobs, job: Analysis, limits: Limits, watch: Watch = UNWATCHED) -> Report:
     """As `analyse`, for files in the blob folder. InputLost if one is not there."""
-    with opened(blobs, job.parts) as descriptors:
+    with opened(blobs, job.parts, verified=job.options.stats) as descriptors:
         work = Work(parts=job.parts, descriptors=descriptors, limits=limits, stats=job.options.stats)
         return analyse(sandbox, work, watch)

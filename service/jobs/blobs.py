@@ -37,6 +37,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOST = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
 """What opening a file says that is not there, or is none of ours."""
+VERIFIED_AT_ONCE = 4 << 20
 FORGOTTEN_SECONDS = 86400.0
 """Age, since it was last written, of a temporary file whose process left no mark, from which it is left over."""
 
@@ -99,6 +100,15 @@ class Blobs:
             os.close(descriptor)
             raise InputLost(msg("The stored upload is damaged."))
         return descriptor
+
+    def verify(self, descriptor: int, digest: str) -> None:
+        """That an open upload is what was sent; InputLost if not. Reads all of it, as who wants its values will."""
+        found, position = blake3(max_threads=blake3.AUTO), 0
+        while data := os.pread(descriptor, VERIFIED_AT_ONCE, position):
+            found.update(data)
+            position += len(data)
+        if found.hexdigest() != digest:
+            raise InputLost(msg("The stored upload is damaged."))
 
     def take_away(self, digest: str) -> Path | None:
         """Put a stored upload aside, to be deleted: a large one takes long. None if it is not there.

@@ -68,6 +68,6 @@ def _uploads(blobs: Blobs, sides: tuple[Side, Side], stack: ExitStack) -> Iterat
     """Descriptors of the left upload's files and the right's, for the time of `stack`."""
     for name, side in zip(SIDES, sides, strict=True):
         try:
-            yield from stack.enter_context(opened(blobs, side.analysis.parts))
+            yield from stack.enter_context(opened(blobs, side.analysis.parts, verified=True))
         except InputLost:
             raise comparisons.upload_gone(name) from None

@@ -24,7 +24,7 @@ from service import faults
 from service.config import Settings
 from service.errors import DatabaseDamaged, ServiceError
 from service.jobs import ages, explaining
-from service.jobs.tables import migrate
+from service.jobs.tables import is_current, migrate
 from service.jobs.turns import Late, Turns
 from service.language import msg
 
@@ -67,17 +67,31 @@ class Database:
     def _prepare(self) -> None:
         if self._prepared:
             return
-        with self._transaction() as connection:
-            migrate(connection)
-            ages.settle(connection)
+        if not self._is_current():
+            with self._transaction() as connection:
+                migrate(connection)
+                ages.settle(connection)
         self._identity = self._found()
         self._prepared = True
+
+    def _is_current(self) -> bool:
+        """Whether nothing is to be written first: then it can be read even while a stranger has the write lock."""
+        try:
+            with self._snapshot() as connection:
+                return is_current(connection) and ages.is_settled(connection)
+        except ServiceError:  # who writes to it is told what is wrong
+            return False
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection on one consistent snapshot. ServiceError if the database does not answer."""
         self.prepare()
         self._require_in_place()
+        with self._snapshot() as connection:
+            yield connection
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
         with self._explained(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             try:

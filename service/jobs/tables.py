@@ -197,6 +197,12 @@ class TooNewError(RuntimeError):
     """A newer service has written the database, in a way that this one cannot work with."""
 
 
+def is_current(connection: Connection) -> bool:
+    """Whether the database can be worked with as it is."""
+    oldest: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    return 0 < oldest <= SCHEMA <= _schema(connection)
+
+
 def migrate(connection: Connection) -> None:
     """Bring the database to this schema, unless it is newer already; TooNewError if we cannot work with that."""
     oldest = connection.exec_driver_sql("PRAGMA user_version").scalar_one()

@@ -75,10 +75,10 @@ def publish(runtime_dir: Path, kinds: dict[str, KindState]) -> None:
 
 
 def read(runtime_dir: Path) -> dict[str, KindState]:
-    """What was published last; with no living supervisor nothing is."""
+    """What was published last; with no living supervisor nothing is, nor where it cannot be read."""
     try:
         descriptor = os.open(runtime_dir / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:
         return {}
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -92,7 +92,7 @@ def read(runtime_dir: Path) -> dict[str, KindState]:
 def _read_published(runtime_dir: Path) -> dict[str, KindState]:
     try:
         return _decoder.decode((runtime_dir / _STATE).read_bytes())
-    except FileNotFoundError:  # it has only just started
+    except (OSError, msgspec.DecodeError):  # it has only just started, or somebody else wrote there
         return {}
 
 

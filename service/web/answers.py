@@ -76,12 +76,20 @@ def resource(tag: str, view: View, make: Callable[[], Body], of: StoredReport | 
     response.headers["Cache-Control"] = "private, no-cache"
     if view.media_type in POLICIES:
         response.headers["Content-Security-Policy"] = POLICIES[view.media_type]
-    response.make_conditional(request)
+    response.make_conditional(_conditions())
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
         raise PreconditionFailed
     if response.status_code != HTTPStatus.NOT_MODIFIED:
         _make(response, of, lambda: make().pieces())
     return response
+
+
+def _conditions() -> dict[str, Any]:
+    """What the request asks of the answer's tag; `If-Match: *` asks no more than that there is one."""
+    asked: dict[str, Any] = dict(request.environ)
+    if request.if_match.star_tag:
+        del asked["HTTP_IF_MATCH"]
+    return asked
 
 
 def encoded(value: Any) -> bytes:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from types import FrameType
 
 import structlog
+from sqlalchemy.exc import ArgumentError
 
 from service.config import Settings
 from service.errors import ServiceError
@@ -51,7 +52,7 @@ def prepare(settings: Settings) -> None:
         database = open_database(settings)
     except OSError as error:
         raise SystemExit(_unusable(settings, error)) from None
-    except TooNewError as error:
+    except (TooNewError, ValueError, ArgumentError) as error:
         raise SystemExit(f"weighbridge: {error}") from None
     try:
         swept, orphans = blobs.sweep(), Storage(settings, database, blobs).remove_orphans()

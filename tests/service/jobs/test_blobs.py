@@ -107,6 +107,17 @@ def test_lost_and_damaged_uploads_are_told(blobs):
         blobs.open(digest, Path("/etc/passwd").stat().st_size)
 
 
+def test_an_upload_is_held_against_its_digest_where_its_values_matter(blobs, monkeypatch):
+    """In pieces; a file of the same size and other content is InputLost."""
+    monkeypatch.setattr(module, "VERIFIED_AT_ONCE", 3)
+    digest, _ = keep(blobs, b"content")
+    with open(blobs.path(digest), "rb") as file:
+        blobs.verify(file.fileno(), digest)
+        blobs.path(digest).write_bytes(b"CONTENT")
+        with pytest.raises(InputLost):
+            blobs.verify(file.fileno(), digest)
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO])
 def test_an_upload_that_cannot_be_opened_now_is_not_lost(blobs, monkeypatch, number):
     """Descriptors that are used up, or a disk that fails, say nothing about the file: it may be there in a moment."""

@@ -90,6 +90,23 @@ def test_a_database_that_is_locked_for_long_is_told_and_waited_for_no_longer(set
 
 
 @pytest.mark.usefixtures("hasty")
+def test_a_process_that_starts_while_a_stranger_writes_can_read(settings, database):
+    """The schema is there already: nothing is to be written for that. Writing is refused in time, and then goes on."""
+    with database.writing() as connection:
+        connection.execute(insert(reports).values(**ROW))
+    stranger = locked(settings)
+    other = open_database(settings)
+    with other.reading() as connection:
+        assert len(connection.execute(select(reports)).all()) == 1
+    with pytest.raises(ServiceError, match="did not answer"), other.writing():
+        pass
+    stranger.execute("ROLLBACK")
+    with other.writing() as connection:
+        connection.execute(insert(reports).values(**ROW))
+    other.close()
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_process_starts_while_the_database_is_locked(settings):
     """A web worker that did not start would end the whole service; the schema is seen to when somebody asks."""
     stranger = sqlite3.connect(settings.data_dir / "weighbridge.db", isolation_level=None)

@@ -53,7 +53,7 @@ def test_a_report_of_an_older_version_is_still_read(database, add, name):
 def test_a_comparison_is_stored_as_its_type(database, blobs, add):
     """What is encoded is decoded to an equal value, sentences and all."""
     job = add(b"model", owner="me")
-    with opened(blobs, job.parts) as descriptors:
+    with opened(blobs, job.parts, verified=True) as descriptors:
         report = analyse(FakeSandbox(), Work(parts=job.parts, descriptors=descriptors, limits=Limits()))
     answer = comparison(report, report)
     queue.succeed(database, "me", job, reports.encode(answer), {})

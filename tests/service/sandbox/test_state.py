@@ -33,6 +33,16 @@ def test_nothing_is_published_at_first(tmp_path):
         assert state.read(tmp_path) == {}
 
 
+def test_what_cannot_be_understood_is_nothing(tmp_path):
+    """Somebody else wrote there, or no descriptor is left: as if the supervisor had just started."""
+    with state.held(tmp_path):
+        (tmp_path / "state.json").write_text('{"x')
+        assert state.read(tmp_path) == {}
+        (tmp_path / "state.json").unlink()
+        (tmp_path / "state.json").mkdir()
+        assert state.read(tmp_path) == {}
+
+
 def test_there_is_only_one(tmp_path):
     """The second is told so."""
     with state.held(tmp_path), state.held(tmp_path) as second:

@@ -61,6 +61,18 @@ def test_an_upload_that_is_gone_cannot_be_measured(client, send, parts, place):
     assert client.get(f"{here}{place}").status_code == 200
 
 
+def test_an_upload_that_was_damaged_is_not_measured(client, send, parts):
+    """Of the same length: 503 that says to send it again, and no wrong values. Sent again, it is measured at once."""
+    here = send(b"model").headers["Location"]
+    (digest,) = parts.blobs.stored()
+    parts.blobs.path(digest).write_bytes(b"wrong")
+    response = client.get(f"{here}?stats=true&wait=5")
+    assert (response.status_code, response.get_json()["code"]) == (503, "input_lost")
+    assert client.get(f"{here}?stats=true&wait=5").status_code == 503
+    again = send(b"model").headers["Location"]
+    assert [client.get(f"{place}?stats=true&wait=5").status_code for place in (again, here)] == [200, 200]
+
+
 def test_a_measurement_that_fails_is_its_problem(client, send, sandbox, monkeypatch):
     """As for the analysis itself, and with its address."""
     here = send(b"away").headers["Location"]
