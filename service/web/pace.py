@@ -38,6 +38,10 @@ class Source(Protocol):
         """All is sent, or nothing can be."""
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""RFC 9110, 15.2.1."""
+
+
 def _nothing() -> None:
     """There is no request."""
 
@@ -53,6 +57,8 @@ class PacedSocket(socket.socket):
     source: Source | None = None
     end_after: Callable[[], None] = staticmethod(_nothing)
     """Has the answer that is about to be sent end the connection."""
+    invites = False
+    """The peer waits for a word before it sends the body: it gets it once somebody wants to read that."""
 
     _window = math.inf
     _least = 0.0
@@ -99,6 +105,9 @@ class PacedSocket(socket.socket):
             data = bytes(self.early[:size])
             del self.early[:size]
             return data
+        if self.invites:
+            self.invites = False
+            super().sendall(CONTINUE)
         return self._recv_paced(size, flags)
 
     def _recv_paced(self, size: int, flags: int) -> bytes:

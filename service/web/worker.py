@@ -142,6 +142,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
         Not where the body of a refused one is still to come: gunicorn would wait for it in a thread.
         """
+        conn.sock.invites = False
         return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
 
     def finish_request(self, conn: TConn, future: Any) -> None:
@@ -207,6 +208,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """As gunicorn's; the answer can still say that it is the last on its connection."""
         conn.sock.end_after = req.force_close
+        # gunicorn would have the client send its body before anybody has looked at what the header asks for
+        conn.sock.invites, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001
         return bool(super().handle_request(req, conn))
 
     def handle_error(self, _request: Any, client: socket.socket, _address: Any, exc: Exception) -> None:

@@ -143,3 +143,19 @@ def test_the_page_and_the_description_are_served(service):
     assert service.ask("GET", "/openapi.json").json()["openapi"].startswith("3.1")
     assert b"swagger-ui" in service.ask("GET", "/docs").data
     assert len(service.ask("GET", "/docs/assets/swagger-ui-bundle.js").data) > 100_000
+
+
+HEAD = (
+    b"POST /v1/analyses?wait=30 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+    b"Content-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
+)
+
+
+def test_a_client_that_waits_to_be_asked_is_asked_once(service, model):
+    """When its body is wanted; then it is answered as any other."""
+    body = model(77)
+    connection = service.raw(HEAD % len(body))
+    reader = connection.makefile("rb")
+    assert [reader.readline(), reader.readline()] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]
+    connection.sendall(body)
+    assert reader.readline().split()[1] == b"201"

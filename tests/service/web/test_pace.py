@@ -120,3 +120,17 @@ def test_the_end_of_the_connection_is_no_stall(pair):
     paced.expect(100, 10.0)
     peer.close()
     assert paced.recv(1) == b""
+
+
+def test_a_peer_that_waits_to_be_asked_is_asked_when_somebody_reads(pair):
+    """Once; and not at all where what is wanted has come already."""
+    paced, peer = pair
+    paced.invites = True
+    paced.early += b"a"
+    assert paced.recv(1) == b"a"
+    peer.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        peer.recv(100)
+    peer.sendall(b"bc")
+    assert (paced.recv(1), paced.recv(1)) == (b"b", b"c")
+    assert peer.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
