@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from service.catalog.numpy_objects import Bytes, Found, arrays_in
+from service.catalog.pickle_misread import run_as_opcodes
 from service.catalog.torch_dangers import believed, dangers_of, trailing
 from service.config import Limits
 from service.errors import InputError
 from service.formats import HEAD_BYTES, looks_like
 from service.language import Message, msg
-from service.parsers.pickle_joblib import names_joblib, run_joblib
-from service.parsers.pickle_opcodes import run
+from service.parsers.pickle_joblib import Meant, names_joblib, run_joblib
 from service.parsers.pickle_types import Blob, Trace
 from service.plain import text
 from service.source import BytesSource, Source, WindowSource, head
@@ -74,11 +74,13 @@ def open_pickle(source: Source, start: int, limits: Limits, *, member: str | Non
         MalformedFile: An array's description cannot be.
         LimitExceeded: More arrays than allowed.
     """
-    trace = run_joblib(source, start, limits)
+    meant = Meant()
+    trace = run_joblib(source, start, limits, meant=meant)
     made = Pickled(broken=trace.broken)
     made.dangers = dangers_of(trace, source, limits, member)
     if names_joblib(trace):
-        made.dangers.extend(one for one in _as_opcodes(source, start, limits, member) if one not in made.dangers)
+        other = believed(run_as_opcodes(meant, source, start, limits), member)
+        made.dangers.extend(one for one in other if _is_done(one) and one not in made.dangers)
     if trace.broken is not None:
         return made
     made.dangers.extend(trailing(source, trace.end, limits, member))
@@ -92,9 +94,9 @@ def open_pickle(source: Source, start: int, limits: Limits, *, member: str | Non
     return made
 
 
-def _as_opcodes(source: Source, start: int, limits: Limits, member: str | None) -> list[Danger]:
-    """What an unpickler that does not know joblib would do with its pickle: it takes an array's bytes for opcodes."""
-    return [one for one in believed(run(source, start, limits), member) if one.detail]
+def _is_done(danger: Danger) -> bool:
+    """Whether it is of a name or a call; anything else is odd in bytes that no pickler wrote as opcodes."""
+    return danger.detail is not None or danger.code == "pickle_computed_call"
 
 
 def _note_old(made: Pickled, trace: Trace) -> None:

@@ -47,8 +47,10 @@ PLAIN: dict[str, frozenset[str]] = {
     "numpy.core": words("_ufunc_reconstruct"),
     "numpy._core": words("_ufunc_reconstruct"),
     "numpy._core.numerictypes": words("*"),
+    "numpy._core._internal": words("_convert_to_stringdtype_kwargs"),
     "numpy.random.bit_generator": words("SeedSequence BitGenerator"),
     "numpy.random._sfc64": words("SFC64"),
+    "numpy.random._pcg64": words("PCG64 PCG64DXSM"),
     "numpy.random._philox": words("Philox"),
     "torch._C._nn": words("*"),
     "scipy.sparse._csr": words("csr_matrix csr_array"),
@@ -57,24 +59,53 @@ PLAIN: dict[str, frozenset[str]] = {
     "scipy.sparse.csc": words("csc_matrix"),
     "joblib.numpy_pickle": words("NumpyArrayWrapper"),
     "sklearn.externals.joblib.numpy_pickle": words("NumpyArrayWrapper"),
+    "scipy.spatial.transform._rigid_transform": words("RigidTransform.from_matrix"),
+    # Compiled, and nothing but losses, criteria and trees: what makes one takes numbers and arrays. Wheels of
+    # scikit-learn 1.4 to 1.8 call the first of them by its last name alone.
+    "_loss": words("CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss "
+                   "CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss "
+                   "CyLossFunction CyPinballLoss __pyx_unpickle_CyHalfMultinomialLoss __pyx_unpickle_CyLossFunction"),
+    "sklearn._loss._loss": words("A*"),
+    "sklearn.linear_model._sgd_fast": words("A*"),
+    "sklearn.linear_model.sgd_fast": words("A*"),
     "sklearn.tree._tree": words("Tree"),
-    "sklearn.neighbors._kd_tree": words("newObj"),
-    "sklearn.neighbors._ball_tree": words("newObj"),
-    "sklearn.neighbors.kd_tree": words("newObj"),
-    "sklearn.neighbors.ball_tree": words("newObj"),
-    "sklearn.neighbors.dist_metrics": words("newObj"),
-    "sklearn.neighbors._dist_metrics": words("newObj"),
-    "sklearn.metrics._dist_metrics": words("newObj"),
+    "sklearn.tree._criterion": words("A*"),
+    "sklearn.neighbors._quad_tree": words("_QuadTree"),
+    "sklearn.neighbors.quad_tree": words("_QuadTree"),
     "numpy.random": words("__RandomState_ctor"),
-    "io": words("BytesIO"),
-    "_io": words("BytesIO"),
+    "io": words("BytesIO StringIO"),
+    "_io": words("BytesIO StringIO"),
     "pandas.core.indexes.base": words("_new_Index Index"),
+    "pandas.core.indexes.interval": words("IntervalIndex _new_IntervalIndex"),
+    "pandas.core.indexes.range": words("RangeIndex"),
     "pandas.core.indexes.datetimes": words("_new_DatetimeIndex"),
+    "pandas.core.indexes.timedeltas": words("_new_TimedeltaIndex TimedeltaIndex"),
     "pandas.core.indexes.period": words("_new_PeriodIndex"),
     "pandas._libs.tslibs.timedeltas": words("_timedelta_unpickle"),
-    "pandas._libs.tslibs.nattype": words("_nat_unpickle"),
+    "pandas._libs.tslibs.nattype": words("_nat_unpickle __nat_unpickle"),
     "pandas._libs.internals": words("_unpickle_block BlockPlacement"),
     "pandas._libs.tslibs.timestamps": words("_unpickle_timestamp"),
+    # Compiled: spans and steps of time, positions in a sparse array. Some call a method of the calendar or class that
+    # they are given: where that would be a function of the file's, it is told (`pickle_calls.stand_in`).
+    "pandas._libs.tslibs.offsets": words(
+        "BHalfYearBegin BHalfYearEnd BQuarterBegin BQuarterEnd BYearBegin BYearEnd BusinessDay BusinessHour "
+        "BusinessMonthBegin BusinessMonthEnd CustomBusinessDay CustomBusinessHour CustomBusinessMonthBegin "
+        "CustomBusinessMonthEnd DateOffset Day Easter FY5253 FY5253Quarter HalfYearBegin HalfYearEnd Hour "
+        "LastWeekOfMonth Micro Milli Minute MonthBegin MonthEnd Nano QuarterBegin QuarterEnd Second SemiMonthBegin "
+        "SemiMonthEnd Tick Week WeekOfMonth YearBegin YearEnd"
+    ),
+    "pandas._libs.tslibs.period": words("Period"),
+    "pandas._libs.interval": words("Interval"),
+    "pandas._libs.sparse": words("BlockIndex IntIndex"),
+    "pandas._libs.missing": words("NA NAType"),
+    "pandas.core.internals": words("BlockManager SingleBlockManager"),
+    "pandas.core.internals.managers": words("BlockManager SingleBlockManager"),
+    "pandas.core.arrays.string_": words("StringDtype"),
+    "pandas.core.dtypes.dtypes": words("PeriodDtype"),
+    "pandas": words("DateOffset Interval IntervalIndex NA NaT Period PeriodDtype StringDtype "
+                    "TimedeltaIndex"),
+    # The fixed zones, and one of pytz's own by its name, as `zoneinfo.ZoneInfo` has it.
+    "pytz": words("_UTC _p UTC utc FixedOffset _FixedOffset"),
 }  # fmt: skip
 """What only makes data, whatever it is given: harmless in every use."""
 
@@ -85,6 +116,8 @@ INERT: dict[str, frozenset[str]] = {
     "abc": words("*"),
     "string": words("*"),
     "copy": words("copy deepcopy"),
+    "re": words("_compile.findall _compile.finditer _compile.fullmatch _compile.match _compile.search _compile.split "
+                "_compile.sub _compile.subn"),
     "itertools": words("*"),
     "dataclasses": words("_MISSING_TYPE _HAS_DEFAULT_FACTORY_CLASS Field InitVar _FIELD _FIELD_BASE"),
     "collections": words("UserDict UserList ChainMap namedtuple"),
@@ -95,6 +128,9 @@ INERT: dict[str, frozenset[str]] = {
 
 DEFERRED = frozenset((module, name) for module in ("functools", "_functools") for name in ("partial", "reduce"))
 """What holds a function and calls it later, or calls it at once: as harmless as that function is."""
+
+ONLY_NAMED = frozenset({"itertools"})
+"""Inert modules whose objects call functions as they are used, so that no pickle should make one."""
 
 _OLD_LIBRARY = words(
     "__builtin__ copy_reg cPickle commands httplib urllib2 urlparse robotparser xmlrpclib BaseHTTPServer "
@@ -115,7 +151,10 @@ _METHOD = re.compile(
     r"(?:str|bytes|bytearray|int|float|complex|bool|list|tuple|dict|set|frozenset)\.(?!format(?:_map)?\Z)[a-z]\w*\Z",
     re.ASCII,
 )
-_CYTHON = re.compile(r"__pyx_unpickle_\w+\Z", re.ASCII)
+_CYTHON = re.compile(r"(?:__pyx_unpickle_\w+|newObj)\Z", re.ASCII)
+"""What Cython writes to rebuild an object of a compiled class, and scikit-learn by hand: it only calls `__new__`."""
+_STATE_SPACE = re.compile(r"statsmodels\.tsa\.statespace\._\w+:[sdcz][A-Z][A-Za-z]*\Z", re.ASCII)
+"""Compiled filters, each for four kinds of numbers: they are made of sizes and matrices."""
 _NUMERIC = words("numpy sklearn scipy pandas statsmodels lightgbm hdbscan implicit")
 
 
@@ -137,7 +176,9 @@ def is_plain(module: str, name: str) -> bool:
     owner, _, member = name.rpartition(".")
     if owner and _MEMBER.match(member):  # of an enumeration: Python 3.11.0 to 3.11.3 looked it up on its class
         return listed(PLAIN, module, owner)
-    return listed(PLAIN, module, name) or (_CYTHON.match(name) is not None and package(module) in _NUMERIC)
+    if listed(PLAIN, module, name) or _STATE_SPACE.match(f"{module}:{name}"):
+        return True
+    return _CYTHON.match(name) is not None and package(module) in _NUMERIC
 
 
 def is_method_of_data(module: str, name: str) -> bool:

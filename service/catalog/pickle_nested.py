@@ -13,13 +13,16 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import msgspec
 
+from service.catalog.pickle_misread import run_as_opcodes
 from service.catalog.torch_storage import persistent
 from service.config import Limits
 from service.errors import LimitExceeded
-from service.parsers.pickle_joblib import names_joblib, run_joblib
+from service.parsers.pickle_joblib import Meant, names_joblib, run_joblib
 from service.parsers.pickle_opcodes import run
 from service.parsers.pickle_types import Blob, Trace
 from service.source import BytesSource, Source, WindowSource
@@ -33,7 +36,12 @@ _LARGEST = 1 << 20
 _PICKLES_IN_A_ROW = 20
 _SEARCHED = 1 << 20
 """Most bytes behind a pickle that are searched for another one among junk."""
-_MEMORY = 16 << 20
+_MEMORY = 80 << 20
+"""What xz may take: the dictionary of its strongest setting has 64 MiB."""
+_LARGEST_FILE = 8 << 20
+"""Most bytes of a compressed file that are unpacked, and most that they unpack to."""
+_STREAMS = 16
+"""Most compressed streams one behind the other that are unpacked as one, which is how files of them are read."""
 
 _NAME = rb"[A-Za-z_][\w.]{0,80}\n"
 _OLD_PICKLE = re.compile(rb"\(*(?:c" + _NAME + _NAME + rb"|i" + _NAME + rb"|[SV][^\n]{0,200}\n|[XU]|\x8c)")
@@ -47,7 +55,8 @@ _LETTERS, _FEWEST = 32, 8
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_\s-]{16,}={0,2}\s*\Z")
 _DIGITS = re.compile(rb"(?:[0-9a-fA-F]{2}\s*){8,}\Z")
 _HEX = re.compile(rb"(?:[0-9a-fA-F]{2}\s*){10,}\Z")
-_IN_BLOCKS = (b"BZh", b"\xfd7zXZ\x00")
+_LZMA = b"]\x00\x00"
+_IN_BLOCKS = (b"BZh", b"\xfd7zXZ\x00", _LZMA)
 """Compressions of which a beginning alone gives nothing."""
 _SPACES = b" \t\r\n"
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -94,10 +103,11 @@ def sequence(source: Source, start: int, limits: Limits, budget: Budget) -> Iter
         if start >= source.size or budget.ends():
             return
         trace = _run(source, start, limits, budget)
+        if names_joblib(trace):  # whichever program loads it: as arrays, and with their bytes as opcodes
+            meant = Meant()
+            trace = _run(source, start, limits, budget, partial(run_joblib, meant=meant))
+            yield _run(source, start, limits, budget, partial(run_as_opcodes, meant))
         yield trace
-        if names_joblib(trace):  # whichever program loads it: with the arrays' bytes as opcodes, and as arrays
-            trace = _run(source, start, limits, budget, run_joblib)
-            yield trace
         if trace.broken is not None:
             return
         start = trace.end
@@ -154,7 +164,7 @@ def _bytes(value: bytes | str | Blob, source: Source) -> Source | None:
 
 def _looks(start: bytes) -> bool:
     """Whether bytes begin as a pickle does, or as something that one may be wrapped in."""
-    if starts_pickle(start) or _pressed(start):
+    if starts_pickle(start) or pressed(start):
         return True
     first = start[:_LETTERS]
     if not _ALPHABET.match(first):
@@ -164,7 +174,7 @@ def _looks(start: bytes) -> bool:
 
 def _reveals(data: bytes) -> bool:
     """Whether what letters stand for begins as a pickle, as something compressed, or as letters again."""
-    return starts_pickle(data, _FEWEST) or _pressed(data) or (len(data) >= _FEWEST and data.isalnum())
+    return starts_pickle(data, _FEWEST) or pressed(data) or (len(data) >= _FEWEST and data.isalnum())
 
 
 def starts_pickle(data: bytes, shortest: int = _SHORTEST) -> bool:
@@ -174,16 +184,17 @@ def starts_pickle(data: bytes, shortest: int = _SHORTEST) -> bool:
     return data.startswith(_NEWER) or (b"\n" in data and bool(_OLD_PICKLE.match(data) or _NAMED.search(data)))
 
 
-def _pressed(start: bytes) -> bool:
+def pressed(start: bytes) -> bool:
+    """Whether bytes begin as something compressed does."""
     return start.startswith(_PRESSED) or (start[:1] == b"x" and int.from_bytes(start[:2], "big") % 31 == 0)
 
 
 def _unwrapped(source: Source, budget: Budget, depth: int) -> Source | None:
     """The pickle that a string is, or is a wrapping of; None if it is neither."""
     start = source.read_at(0, min(_HEAD, source.size))
-    if not depth or budget.ends() or (starts_pickle(start) and not _pressed(start)):
+    if not depth or budget.ends() or (starts_pickle(start) and not pressed(start)):
         return source if starts_pickle(start) else None
-    for accepts, take_off in ((_pressed, _inflated), (_HEX.match, _from_hex), (_ALPHABET.match, _from_base64)):
+    for accepts, take_off in ((pressed, _inflated), (_HEX.match, _from_hex), (_ALPHABET.match, _from_base64)):
         if accepts(start):
             inner = _taken_off(source, start, take_off, budget)
             found = None if inner is None else _unwrapped(inner, budget, depth - 1)
@@ -207,13 +218,38 @@ def _taken_off(source: Source, start: bytes, take_off: Callable[[bytes], bytes],
 
 
 def _inflated(data: bytes) -> bytes:
-    if data.startswith(b"\x1f\x8b"):
-        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, _LARGEST)
-    if data.startswith(b"BZh"):
-        return bz2.BZ2Decompressor().decompress(data, _LARGEST)
-    if data.startswith(b"\xfd7zXZ"):
-        return lzma.LZMADecompressor(memlimit=_MEMORY).decompress(data, _LARGEST)
-    return zlib.decompressobj().decompress(data, _LARGEST)
+    return bytes(_decompressor(data).decompress(data, _LARGEST))
+
+
+def _decompressor(start: bytes) -> Any:
+    """What unpacks bytes that begin so; all have `decompress(data, most)`, `eof` and `unused_data`."""
+    if start.startswith(b"\x1f\x8b"):
+        return zlib.decompressobj(16 + zlib.MAX_WBITS)
+    if start.startswith(b"BZh"):
+        return bz2.BZ2Decompressor()
+    if start.startswith(_IN_BLOCKS):
+        return lzma.LZMADecompressor(memlimit=_MEMORY)
+    return zlib.decompressobj()
+
+
+def content_of(source: Source, budget: Budget) -> tuple[Source, bool] | None:
+    """What a compressed file unpacks to, as far as is unpacked, and whether that is all; None where it is none."""
+    start = source.read_at(0, min(_HEAD, source.size))
+    if not pressed(start):
+        return None
+    rest, content, whole = source.read_at(0, min(_LARGEST_FILE, source.size)), b"", False
+    try:
+        for _ in range(_STREAMS):
+            budget.unwrapped -= len(rest) // 8
+            stream = _decompressor(rest[:_HEAD])
+            content += stream.decompress(rest, max(1, min(_LARGEST_FILE, budget.unwrapped) - len(content)))
+            rest, whole = stream.unused_data, stream.eof
+            if not whole or not pressed(rest[:_HEAD]):
+                break
+    except (ValueError, EOFError, OSError, zlib.error, lzma.LZMAError):
+        whole = False
+    budget.unwrapped -= len(content)
+    return (BytesSource(content, source.meter), whole) if content else None
 
 
 def _from_hex(data: bytes) -> bytes:

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import re
 
-from service.catalog.pickle_names import DEFERRED, INERT, is_method_of_data, is_plain, is_standard, listed
+from service.catalog.pickle_names import (
+    DEFERRED,
+    INERT,
+    ONLY_NAMED,
+    is_method_of_data,
+    is_plain,
+    is_standard,
+    listed,
+)
 from service.catalog.pickle_names import words as _words
 from service.catalog.torch_layers import is_torch_class
 from service.language import Message, msg
-from service.parsers.pickle_types import Use
+from service.parsers.pickle_types import How, Use
 from service.plain import text
 from service.tree import Danger, Severity
 
@@ -182,11 +190,13 @@ def is_harmless(module: str, name: str) -> bool:
         return True
     if module.startswith("__torch__.") or module == "__torch__":
         return True  # TorchScript: a class defined by the archive's own code, which is listed apart
-    if name == "GraphModule":
-        return False  # FX writes Python of the graph that it is given, and runs it
+    if name in _RUN_THEIR_STATE:
+        return False
     return is_torch_class(module, name) or (module.startswith("torch.optim.") and bool(_CLASS_NAME.match(name)))
 
 
+_RUN_THEIR_STATE = _words("GraphModule OptimizedModule")
+"""Modules that run what they are given: FX writes Python of its graph, Dynamo calls the compiler in its state."""
 _TORCH_DTYPES = _words(
     "float32 float float64 double float16 half bfloat16 int64 long int32 int int16 short int8 uint8 uint16 uint32 "
     "uint64 bool complex32 complex64 complex128 qint8 quint8 qint32 quint4x2 quint2x4 float8_e4m3fn float8_e5m2 "
@@ -244,9 +254,16 @@ def judge(use: Use, member: str | None) -> Danger | None:
         return None
     if runs_code(module, name):
         return _judge_running(use, member, path)
-    if use.how != "called" and (listed(INERT, module, name) or is_method_of_data(module, name)):
+    if use.how != "called" and _is_inert(module, name, use.how):
         return None
     return _judge_standard(use, member, path) if is_standard(module) else _judge_unknown(use, member, path)
+
+
+def _is_inert(module: str, name: str, how: How) -> bool:
+    """Whether a name that is not called does nothing."""
+    if listed(INERT, module, name):
+        return how == "referenced" or module not in ONLY_NAMED
+    return is_method_of_data(module, name)
 
 
 def _judge_running(use: Use, member: str | None, path: str) -> Danger:

@@ -6,15 +6,28 @@ Knows names as they are written and plain values; must not know opcodes, and res
 from __future__ import annotations
 
 import re
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from service.parsers.pickle_types import Blob, Global, Instance
 
 MOST_ARGUMENTS = 64
 """Most values among a call's arguments that are looked at for functions."""
 
-HOLDERS = frozenset((module, name) for module in ("functools", "_functools") for name in ("partial", "reduce"))
-"""What takes a function to call it: making one is as harmless as the function is."""
+HOLDERS = frozenset((module, "partial") for module in ("functools", "_functools"))
+"""What holds a function for a later call: making one calls nothing, and is as harmless as the function is."""
+
+FOLDS = frozenset((module, "reduce") for module in ("functools", "_functools"))
+"""What only calls the function that it is given, as members of a flag are joined."""
+
+CALLED_METHODS = frozenset(name for kind in (dict, list, set) for name in dir(kind) if name[0] != "_") | {
+    "from_arrays", "_simple_new", "holidays",
+}  # fmt: skip
+"""What is called on containers, by unpicklers and by objects that take up their state, and what pandas calls on a class
+or a calendar: on an object with an attribute of such a name, that is called in the method's place."""
+_SPECIAL = re.compile(r"__\w+__\Z", re.ASCII)
+_KEPT = frozenset({"__wrapped__", "__func__", "__self__", "__class__", "__origin__", "__orig_class__", "__init__"})
+"""Special names under which functions and classes are kept, and not called."""
 
 NEVER_CALL = frozenset(
     ("torch._utils", name)
@@ -79,6 +92,9 @@ OLD_NAMES = {
     ("__builtin__", "unicode"): ("builtins", "str"),
     ("__builtin__", "unichr"): ("builtins", "chr"),
     ("__builtin__", "reduce"): ("functools", "reduce"),
+    ("itertools", "imap"): ("builtins", "map"),
+    ("itertools", "ifilter"): ("builtins", "filter"),
+    ("itertools", "izip"): ("builtins", "zip"),
 }
 """Python 2 built-ins that an unpickler maps to today's."""
 
@@ -106,8 +122,61 @@ def is_type(value: Any) -> bool:
 
 
 def is_bound(value: Any) -> bool:
-    """Whether this is a function that was looked up on an object."""
+    """Whether this was looked up on an object, as its methods are."""
     return isinstance(value, Instance) and value.path == "builtins.getattr"
+
+
+def is_holder(value: Any) -> bool:
+    """Whether this holds a function for a later call."""
+    maker = value.maker if isinstance(value, Instance) else None
+    return isinstance(maker, Global) and (maker.module, maker.name) in HOLDERS
+
+
+def is_function(value: Any) -> bool:
+    """Whether this may be a function: written as a name, looked up on an object, or held by another."""
+    return isinstance(value, Global) or is_bound(value) or is_holder(value)
+
+
+class Held(NamedTuple):
+    """A function that is held for a later call, and what it will be given."""
+
+    function: Any
+    arguments: tuple[Any, ...] = ()
+    keywords: Any = None
+
+    @property
+    def makes(self) -> Global | None:
+        """The class of which it makes an object: picklers that have no NEWOBJ_EX write that so."""
+        maker = self.arguments[0] if self.arguments else None
+        if isinstance(self.function, Global) and isinstance(maker, Global):
+            return maker if self.function.path == f"{maker.path}.__new__" else None
+        return None
+
+
+def held(holder: Instance) -> Held:
+    """What it was made of, or what its state puts in that one's place."""
+    state = holder.state
+    if isinstance(state, tuple) and len(state) > 2:
+        return Held(state[0], state[1] if isinstance(state[1], tuple) else (), state[2])
+    function, *arguments = holder.positional or (None,)
+    return Held(function, tuple(arguments))
+
+
+def _is_called(name: Any) -> bool:
+    """Whether an attribute of this name is called as a method: numpy asks `__array__()` of any object."""
+    return isinstance(name, str) and (
+        name in CALLED_METHODS or (name not in _KEPT and _SPECIAL.match(name) is not None)
+    )
+
+
+def stand_in(state: Any) -> str | None:
+    """The first attribute of a state that is a function and has the name of a method that others call."""
+    for part in state if type(state) is tuple else (state,):
+        if type(part) is dict:
+            for name in islice(part, MOST_ARGUMENTS**2):
+                if _is_called(name) and is_function(part[name]):
+                    return str(name)
+    return None
 
 
 def is_written(args: tuple[Any, ...]) -> bool:

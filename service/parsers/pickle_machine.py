@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from service.errors import LimitExceeded, MalformedFile
 from service.language import Message, msg
 from service.parsers import pickle_calls
-from service.parsers.pickle_calls import HOLDERS, NEVER_CALL
+from service.parsers.pickle_calls import FOLDS, HOLDERS, NEVER_CALL
 from service.parsers.pickle_cursor import Cursor, check_length
 from service.parsers.pickle_keys import Keys
 from service.parsers.pickle_types import (
@@ -177,9 +177,14 @@ class Machine:
             seen_through = self._special(maker, known, args)
             if seen_through is not None:
                 return seen_through
-            if known in HOLDERS and isinstance(args[0], Global):
+            if known in HOLDERS or (known in FOLDS and isinstance(args[0], Global)):
                 how = "created"
             picks = len(args) == 1 and pickle_calls.is_word(args[0])
+        if pickle_calls.is_holder(maker):
+            held = pickle_calls.held(maker)
+            if held.makes is not None and args == ():
+                return self.create(held.makes, held.arguments[1:], held.keywords)
+            self._give(maker)
         self.use(maker, how, picks=picks)
         return Instance(maker, args, None, "called", self.offset)
 
@@ -193,7 +198,7 @@ class Machine:
             return self.name(*args)
         if known == ("builtins", "type") and len(args) == 1 and (args[0] is None or args[0] is ...):
             return self.name("types", "NoneType")
-        if known not in NEVER_CALL:
+        if known not in NEVER_CALL and known not in HOLDERS:
             self._doubt_arguments(known, args)
             self._use_arguments(args, pickle_calls.class_arguments(known))
             asked = pickle_calls.asked_for(known[1], args)
@@ -212,8 +217,6 @@ class Machine:
             self.odd("pickle_computed_call", msg("Bytes that the pickle computes are loaded as a pickle."))
         if known in pickle_calls.SUBSCRIPTS and not pickle_calls.is_type(args[0]):
             self.odd("pickle_computed_global", msg("The pickle takes what it goes on with out of an object by a key."))
-        if known not in HOLDERS and any(map(pickle_calls.is_bound, args[: pickle_calls.MOST_ARGUMENTS])):
-            self.odd("pickle_computed_call", msg("A function that is looked up on an object is given to another."))
 
     def _reconstruct(self, name: str, args: tuple[Any, ...]) -> Instance:
         """What copyreg's helpers make; `_reconstructor(class, base, state)` also calls `base.__init__`."""
@@ -236,6 +239,16 @@ class Machine:
             for one in held:
                 if isinstance(one, Global):
                     self.use(one, "created" if index in classes else "called")
+                elif pickle_calls.is_bound(one) or pickle_calls.is_holder(one):
+                    self._give(one)
+
+    def _give(self, function: Instance) -> None:
+        """A function that the pickle made is given to what may call it."""
+        inner = pickle_calls.held(function).function if pickle_calls.is_holder(function) else None
+        if isinstance(inner, Global):
+            self.use(inner, "called")
+        else:
+            self.odd("pickle_computed_call", msg("A function that is looked up on an object is given to another."))
 
     def _attribute(self, args: tuple[Any, ...]) -> Any:
         """`getattr(Class, "member")` (enumerations, nested classes): a dotted global. Of an object: a bound method.
@@ -248,16 +261,25 @@ class Machine:
         if isinstance(owner, Global):
             return self.name(owner.module, f"{owner.name}.{member}")
         if isinstance(owner, Instance | str | bytes | list | dict | set) and not member.startswith("__"):
+            self._look_up_on(owner, member)
             return Instance(Global("builtins", "getattr", self.offset), args, None, "called", self.offset)
         return None
+
+    def _look_up_on(self, owner: Any, member: str) -> None:
+        """Note what is looked up: step by step, any module can be reached from any object."""
+        if pickle_calls.is_bound(owner):
+            what = msg("The pickle takes attributes of what it looked up on an object, step by step.")
+            self.odd("pickle_computed_global", what)
+        elif isinstance(owner, Instance) and isinstance(owner.maker, Global):
+            self.name(owner.maker.module, f"{owner.maker.name}.{member}")
 
     def create(self, maker: Any, args: Any, kwargs: Any) -> Instance:
         """An object of a class, without a call of anything but its `__new__`."""
         self.use(maker, "created")
         if not isinstance(maker, Global):
             self.odd("pickle_computed_call", msg("An object is made of a class that the pickle computed, not named."))
-        elif args and isinstance(args, tuple):
-            self._use_arguments(args)
+        else:
+            self._use_arguments((*args, kwargs) if isinstance(args, tuple) else (kwargs,))
         return Instance(maker, args, kwargs, "created", self.offset)
 
     def build(self, target: Any, state: Any) -> None:
@@ -266,9 +288,10 @@ class Machine:
             self._changed(target)
             target.state = state
             self.use(target.maker, "built")
-            maker = target.maker
-            if isinstance(maker, Global) and (maker.module, maker.name) in HOLDERS and isinstance(state, tuple):
-                self._use_arguments(state)
+            name = pickle_calls.stand_in(state)
+            if name is not None:
+                what = msg("A function stands where {name}() of an object is called.", name=name)
+                self.odd("pickle_type_confusion", what)
         elif isinstance(target, Global):
             self.use(target, "called")
             self.odd("pickle_type_confusion", msg("Attributes of {path} itself are overwritten.", path=target.path))
@@ -279,8 +302,15 @@ class Machine:
             )
 
     def _changed(self, target: Instance) -> None:
-        """Something is set on an object; one that the program itself uses is not the pickle's to change."""
+        """Something is set on an object; one that the program itself uses is not the pickle's to change.
+
+        Picklers write an object's values, then its pairs, then its state: after that, its own methods would be called.
+        """
         maker = target.maker
+        if target.state is not None:
+            self.odd("pickle_type_confusion", msg("An object is changed after its state was set."))
+        if pickle_calls.is_bound(target):
+            self.odd("pickle_type_confusion", msg("What was looked up on an object is changed."))
         if target.how == "called" and isinstance(maker, Global) and (maker.module, maker.name) in pickle_calls.SHARED:
             what = msg("Attributes of what {path} returns are overwritten.", path=maker.path)
             self.odd("pickle_type_confusion", what)
@@ -311,6 +341,7 @@ class Machine:
                 self.keys.check(value, self.offset)
                 target.add(value)
         elif isinstance(target, Instance):
+            self._changed(target)
             if target.items is None:
                 target.items = []
             target.items.extend(values)

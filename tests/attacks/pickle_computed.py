@@ -367,7 +367,7 @@ gadget(
     lambda trap: (
         stacked("builtins", "sorted") + tuple_of(EMPTY_LIST) + dictionary(key=stacked("os", "system")) + NEWOBJ_EX
     ),
-    HIGH,
+    CRITICAL,
 )
 gadget(
     "P2-42",

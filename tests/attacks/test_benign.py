@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import pickle
+import pickletools
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from service.config import Limits
@@ -15,6 +20,8 @@ from service.worker.reading import read
 from tests.attacks.frame import SERIOUS
 from tests.corpus import corpus_dir
 from tests.packages.fetch import Shipped, fetch_all, manifest
+from tests.service.parsers.joblib_pickler import dumped
+from tests.service.parsers.pickles import call
 
 TESTS = Path(__file__).resolve().parent.parent
 PACKAGES = sorted(path.stem for path in (TESTS / "packages").glob("*.toml"))
@@ -58,3 +65,50 @@ def test_files_that_frameworks_wrote_are_not_called_dangerous(name: str) -> None
     found = {str(path.relative_to(folder)): loud({path.name: path}) for path in files}
     expected = {path: codes for (corpus, path), codes in TRULY.items() if corpus == name}
     assert {path: codes for path, codes in found.items() if codes} == expected
+
+
+def argument(value: Any) -> bytes:
+    """The opcodes of a plain value, that leave the memo as it is."""
+    return pickletools.optimize(pickle.dumps(value, 2))[2:-1]
+
+
+REBUILT: dict[str, bytes] = {
+    "HistGradientBoostingClassifier": call("_loss", "CyHalfBinomialLoss"),
+    "GradientBoostingClassifier": call("_loss", "__pyx_unpickle_CyHalfMultinomialLoss",
+                                       b"c_loss\nCyHalfMultinomialLoss\n", argument(238750788), b"N"),
+    "GradientBoostingRegressor": call("sklearn._loss._loss", "CyPinballLoss", argument(0.5)),
+    "TweedieRegressor": call("sklearn._loss._loss", "CyHalfTweedieLossIdentity", argument(1.5)),
+    "SGDClassifier": call("sklearn.linear_model._sgd_fast", "Hinge", argument(1.0)),
+    "HDBSCAN": call("hdbscan.dist_metrics", "newObj", b"chdbscan.dist_metrics\nEuclideanDistance\n"),
+    "TSNE": call("sklearn.neighbors._quad_tree", "_QuadTree", argument(2), argument(0)),
+    "ARIMA": call("statsmodels.tsa.statespace._initialization", "dInitialization", argument(2)),
+    "a table": call("pandas.core.internals.managers", "BlockManager", argument(()), argument([])),
+    "a table with steps of time": call("pandas._libs.tslibs.offsets", "MonthEnd", argument(1), argument(False)),
+    "a span of time": call("pandas._libs.tslibs.period", "Period", argument("2020"), argument("M")),
+    "a sparse column": call("pandas._libs.sparse", "IntIndex", argument(3), argument([1])),
+    "a column of texts": call("pandas", "StringDtype", argument("python"), b"cpandas\nNA\n"),
+    "no moment": call("pandas._libs.tslibs.nattype", "__nat_unpickle", b"N"),
+    "a zone": call("pytz", "_p", argument("Europe/Berlin"), argument(3180), argument(0), argument("LMT")),
+}  # fmt: skip
+"""What pickles of fitted models and of tables call; their libraries are not among the packages of the tests."""
+
+
+@pytest.mark.parametrize("name", REBUILT)
+def test_models_and_tables_of_other_libraries_are_not_called_dangerous(name: str, tmp_path: Path) -> None:
+    """Each beside an array, as pickle writes them."""
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"\x80\x02(" + argument(np.dtype("f4")) + REBUILT[name] + b"t.")
+    assert loud({path.name: path}) == set()
+
+
+@pytest.mark.parametrize("inner", [2, 5])
+def test_files_of_joblib_are_not_called_dangerous(inner: int, tmp_path: Path) -> None:
+    """Texts of classes in arrays of objects, which joblib pickles in place: before 1.5 by protocol 2, by 5 since."""
+    words = np.array(["no", "yes", np.float64(3), np.ones(2)], dtype=object)
+    data = dumped({"classes_": words, "coef_": np.ones((2, 3)), "categories_": [words]}, 4, inner)
+    weights = tmp_path / "model.npz"
+    np.savez(weights, w=np.ones(3))
+    for name, content in {"model.joblib": data, "model.joblib.gz": gzip.compress(data)}.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert loud({path.name: path}) == loud({path.name: path, weights.name: weights}) == set()

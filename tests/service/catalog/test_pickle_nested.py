@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from service.catalog.pickle_nested import Budget, among_junk, hidden, sequence, starts_pickle
+from service.catalog.pickle_nested import Budget, among_junk, content_of, hidden, sequence, starts_pickle
 from service.config import Limits
 from service.parsers.pickle_opcodes import run
 from service.source import BytesSource, Meter
@@ -36,6 +36,7 @@ def found_in(value: Any, budget: Budget | None = None, protocol: int = 4) -> lis
 @pytest.mark.parametrize("wrap", [
     lambda data: data, base64.b64encode, lambda data: base64.b64encode(data).decode(), base64.urlsafe_b64encode,
     lambda data: data.hex(), lambda data: data.hex(" ", 4), zlib.compress, gzip.compress, bz2.compress, lzma.compress,
+    lambda data: lzma.compress(data, lzma.FORMAT_ALONE), lambda data: lzma.compress(data, preset=9),
     lambda data: base64.b64encode(zlib.compress(data)), lambda data: gzip.compress(data).hex().encode().hex(),
     lambda data: data.decode("latin-1"),
 ])  # fmt: skip
@@ -92,3 +93,34 @@ def test_pickles_in_a_row_and_among_junk() -> None:
 def test_beginnings(data: bytes, expected: bool) -> None:
     """By protocol, or by what old pickles begin with; too short to call anything is none."""
     assert starts_pickle(data) is expected
+
+
+PACKS: list[Any] = [zlib.compress, lambda data: gzip.compress(data, mtime=0), bz2.compress, lzma.compress,
+                    lambda data: lzma.compress(data, lzma.FORMAT_ALONE)]  # fmt: skip
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_a_compressed_file_is_unpacked(pack: Any) -> None:
+    """All of it; several streams one behind the other too, as the files' own modules read them."""
+    for data in (pack(INNER), pack(INNER[:7]) + pack(INNER[7:])):
+        found = content_of(source(data), Budget())
+        assert found is not None
+        content, whole = found
+        assert (content.read_at(0, content.size), whole) == (INNER, True)
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_no_more_is_unpacked_than_may_be(pack: Any) -> None:
+    """What is left is told, and what was spent."""
+    budget = Budget(unwrapped=1 << 16)
+    found = content_of(source(pack(bytes(1 << 20))), budget)
+    assert found is not None
+    assert found[0].size <= 1 << 16
+    assert not found[1]
+    assert budget.spent
+
+
+@pytest.mark.parametrize("data", [INNER, b"", b"x\x9cnothing", b"BZh9nothing", b"]\x00\x00nothing", b"\x1f\x8b\x08"])
+def test_what_is_not_compressed_has_no_content(data: bytes) -> None:
+    """Whatever it begins with."""
+    assert content_of(source(data), Budget()) is None

@@ -59,7 +59,6 @@ EXECUTE = [
     ("marshal", "loads"),
     ("types", "FunctionType"),
     ("operator", "attrgetter"),
-    ("functools", "partial"),
     ("code", "InteractiveInterpreter.runcode"),
     ("urllib.request", "urlopen"),
     ("torch", "load"),
@@ -152,10 +151,11 @@ def test_members_of_enumerations_are_no_calls() -> None:
 
 
 def test_a_partial_is_judged_by_its_function() -> None:
-    """Of a layer it is worth a word, of a command it is critical, of an unknown function high; called, it is high."""
+    """Of a layer or an unknown function it is worth a word, of a command it is high, and so it is when it is called."""
     assert worst(call("functools", "partial", b"ctorch.nn.modules.normalization\nLayerNorm\n") + b".") == "medium"
-    assert worst(call("functools", "partial", b"cos\nsystem\n") + b".") == "critical"
-    assert worst(call("functools", "partial", b"cacme\nrun\n") + b".") == "high"
+    assert worst(call("functools", "partial", b"cos\nsystem\n") + b".") == "high"
+    assert worst(call("functools", "partial", b"cacme\nrun\n") + b".") == "medium"
+    assert worst(call("builtins", "list", call("functools", "partial", b"cacme\nrun\n")) + b".") == "high"
     assert worst(call("functools", "partial", b"ctorch.nn.modules.linear\nLinear\n") + b")R.") == "high"
 
 
@@ -183,7 +183,7 @@ def test_what_evaluates_is_high_when_it_is_only_named(module: str, name: str) ->
 def test_what_a_rebuilder_is_given_is_a_class(name: str) -> None:
     """Made, not called: medium for one that nobody knows here, as it is everywhere else."""
     module, _, last = name.rpartition(".")
-    made = call(module, last, b"csklearn._loss._loss\nCyHalfSquaredError\n")
+    made = call(module, last, b"cmy.losses\nLoss\n")
     assert worst(made + b"K\x01b.") == "medium"
 
 

@@ -50,11 +50,12 @@ def test_classes_that_are_filled_count_as_made() -> None:
 
 
 def test_a_partial_is_as_harmless_as_its_function() -> None:
-    """Made of a named function it is an object, and the function counts as called; else it is a call."""
-    assert uses(call("functools", "partial", b"cm\nf\n") + b".") == {"functools.partial": "created", "m.f": "called"}
-    assert uses(call("functools", "partial", text("f")) + b".") == {"functools.partial": "called"}
-    filled = call("functools", "partial", b"cm\nf\n") + b"(cm\ng\n)}Ntb."
-    assert uses(filled)["m.g"] == "called"
+    """It is an object that calls nothing; who is given one may call the function that it holds."""
+    partial = call("functools", "partial", b"cm\nf\n")
+    assert uses(partial + b".") == {"functools.partial": "created", "m.f": "referenced"}
+    assert uses(partial + b"(cm\ng\n)}Ntb.")["m.g"] == "referenced"
+    assert uses(call("m", "g", partial) + b".")["m.f"] == "called"
+    assert uses(call("functools", "reduce", b"cm\nf\n") + b".") == {"functools.reduce": "created", "m.f": "called"}
 
 
 def test_reconstructors_call_what_they_build_on() -> None:
@@ -122,3 +123,45 @@ def test_a_logger_is_not_the_pickles_to_change() -> None:
     assert odd(logger + b".") == []
     assert odd(logger + b"}" + text("disabled") + b"\x88sb.") == ["pickle_type_confusion"]
     assert odd(logger + text("disabled") + b"\x88s.") == ["pickle_type_confusion"]
+
+
+def test_attributes_of_attributes_lead_anywhere() -> None:
+    """One step is a method, and is told by its name; two reach the modules that an object's own module imports."""
+    method = GET + b"(cpathlib\nPath\n)R" + text("parent") + b"tR"
+    assert uses(method + b".")["pathlib.Path.parent"] == "referenced"
+    assert odd(GET + b"(" + method + text("unlink") + b"tR.") == ["pickle_computed_global"]
+
+
+@pytest.mark.parametrize("more", [b"N" + b"a", b"(NNe", text("k") + b"Ns", b"}b", b"(N\x90"])
+def test_an_object_is_not_changed_after_its_state_was_set(more: bytes) -> None:
+    """Values, pairs, state: picklers keep that order. Behind the state, methods could be the state's own functions."""
+    made = b"cm\nNet\n)\x81"
+    assert odd(made + b"(NNe" + text("k") + b"Ns" + b"}" + text("a") + b"Nsb.") == []
+    assert odd(made + b"}" + text("a") + b"Nsb" + more + b".") == ["pickle_type_confusion"]
+
+
+@pytest.mark.parametrize("name", ["append", "extend", "add", "get", "items", "update", "__setstate__"])
+def test_a_function_under_the_name_of_a_method_is_named(name: str) -> None:
+    """What takes up a state calls it in the method's place. Plain values of that name are attributes like any other."""
+    made = b"cargparse\nNamespace\n)\x81"
+    for function in (b"cm\nf\n", call("functools", "partial", b"cm\nf\n"), GET + b"(cm\nNet\n)R" + text("run") + b"tR"):
+        for state in (b"}" + text(name) + function + b"s", b"N}" + text(name) + function + b"s\x86"):
+            assert odd(made + state + b"b.") == ["pickle_type_confusion"]
+    assert odd(made + b"}" + text(name) + b"]sb.") == odd(made + b"}" + text("run") + b"cm\nf\nsb.") == []
+
+
+def test_keywords_are_given_to_what_makes_an_object() -> None:
+    """NEWOBJ_EX hands them to `__new__`, which may call them."""
+    assert uses(b"cm\nNet\n)}" + text("key") + b"cm\nf\ns\x92.")["m.f"] == "called"
+
+
+def test_an_object_with_keywords_is_made_by_a_partial() -> None:
+    """As picklers of protocols 2 and 3 write it; any other partial that is called is a call of what it holds."""
+    new = GET + b"(cm\nNet\n" + text("__new__") + b"tR"
+    made = call("functools", "partial", new) + b"(" + new + b"(cm\nNet\nt}" + text("key") + b"cm\nf\nsNtb)R."
+    assert odd(made) == []
+    assert (uses(made)["m.Net"], uses(made)["m.f"]) == ("created", "called")
+    for other in (b"cm\nrun\n", GET + b"(cm\nNext\n" + text("__new__") + b"tR"):
+        called = call("functools", "partial", b"cm\nnone\n") + b"(" + other + b"(cm\nNet\nt}Ntb)R."
+        assert odd(called) == ["pickle_computed_call"]
+    assert uses(call("functools", "partial", b"cm\nnone\n") + b"(cm\nrun\n)}Ntb)R.")["m.run"] == "called"

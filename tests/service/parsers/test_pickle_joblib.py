@@ -7,9 +7,10 @@ import pytest
 
 from service.config import Limits
 from service.errors import InputError, MalformedFile, TruncatedFile
-from service.parsers.pickle_joblib import Raw, names_joblib, run_joblib
+from service.parsers.pickle_joblib import Meant, Misreading, Raw, names_joblib, run_ignorant, run_joblib
 from service.parsers.pickle_types import Trace
 from service.source import BytesSource, Meter
+from tests.service.parsers.joblib_pickler import dumped
 from tests.service.parsers.joblibs import SAMPLE, body, mapping, sample, wrapper
 
 
@@ -93,3 +94,52 @@ def test_whether_joblib_is_named_at_all() -> None:
         assert names_joblib(run(mapping({"a": wrapper(array, module=module)})))
     assert not names_joblib(run(mapping({"a": b"cjoblib.numpy_pickle\nNDArrayWrapper\n"})))
     assert not names_joblib(run(mapping({"a": body("joblib.numpy_pickle.NumpyArrayWrapper")})))
+
+
+OBJECTS = {"a": np.array(["x", None, np.ones(3)], dtype=object), "b": np.arange(4), "c": [np.array(["y"], object)]}
+
+
+@pytest.mark.parametrize("inner", [2, 4, 5])
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_pickles_of_objects_are_read_in_every_protocol(protocol: int, inner: int) -> None:
+    """With a memo of their own, whichever joblib writes for them, and frames around or not: nothing odd is found."""
+    trace = run(dumped(OBJECTS, protocol, inner))
+    assert (trace.broken, trace.oddities) == (None, [])
+    first = trace.value["a"].state.value
+    assert first.state[4][:2] == ["x", None]
+    assert first.state[4][2].path.endswith(("_reconstruct", "_frombuffer"))
+    assert trace.value["c"][0].state.value.state[4] == ["y"]
+    homes = ("joblib.numpy_pickle", "numpy", "_codecs")
+    assert all((use.module or "").startswith(homes) for use in trace.uses.values())
+
+
+def ignorant(data: bytes, *, believed: bool) -> Trace:
+    """The run of an unpickler that does not know joblib."""
+    meant, source = Meant(), BytesSource(data, Meter(Limits()))
+    run_joblib(source, 0, Limits(), meant=meant)
+    misreading = Misreading(lambda *_names: believed, lambda _value: believed)
+    return run_ignorant(source, 0, Limits(), meant, misreading)
+
+
+def test_another_unpickler_has_other_names_in_a_pickle_of_objects() -> None:
+    """It goes on with the memo of the pickle around: the module of `numpy.dtype` is a key there."""
+    data = dumped({"key": {"other": OBJECTS["a"]}})
+    assert ("numpy", "dtype") in ignorant(data, believed=True).uses
+    modules = {use.module for use in ignorant(data, believed=False).uses.values() if use.name == "dtype"}
+    assert modules - {"numpy"}
+
+
+def test_another_unpickler_takes_numbers_for_opcodes() -> None:
+    """There nothing is meant that could be believed instead."""
+    array = np.frombuffer(b"0cos\nsystem\n.", "u1")
+    trace = ignorant(mapping({"a": wrapper(array, aligned=False)}), believed=True)
+    assert ("os", "system") in trace.uses
+
+
+def test_texts_of_any_length_are_pickled_as_objects() -> None:
+    """NumPy 2's type of texts: no bytes of a known size follow, a pickle does."""
+    if not hasattr(np.dtypes, "StringDType"):
+        pytest.skip("NumPy before 2 has no such type")
+    trace = run(dumped([np.array(["a", "bcd"], np.dtypes.StringDType()), 7]))
+    assert trace.broken is None
+    assert trace.value[1] == 7

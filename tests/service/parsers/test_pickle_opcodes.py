@@ -191,8 +191,8 @@ def test_a_lookup_of_an_enumeration_member_is_a_dotted_global() -> None:
 
 
 def test_arguments_that_are_called_later_count_as_called() -> None:
-    """`_rebuild_from_type_v2(f, ...)` and `functools.partial(f)` hand the call on."""
-    for module, name in (("torch._tensor", "_rebuild_from_type_v2"), ("functools", "partial")):
+    """`_rebuild_from_type_v2(f, ...)` and `functools.reduce(f)` hand the call on."""
+    for module, name in (("torch._tensor", "_rebuild_from_type_v2"), ("functools", "reduce")):
         found = trace(call(module, name, b"cos\nsystem\n", b"N") + b".")
         assert found.uses["os", "system"].how == "called"
 

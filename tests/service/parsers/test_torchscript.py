@@ -98,3 +98,42 @@ def test_ordinary_code_and_strings_are_not_listed() -> None:
     assert (
         dangers_in('  ops.prim.RaiseException("import os; eval(x) load_library", "x")\n  (self).open(x, )\n', "a") == []
     )
+
+
+@pytest.mark.parametrize(
+    ("called", "expected"),
+    [
+        ("ops.image.read_file(name)", ["torchscript_file", "torchscript_custom_operator"]),
+        ("ops.torchvision.write_file(name, x)", ["torchscript_file"]),
+        ("ops.torchaudio.sox_io_save_audio_file(name, x, 1)", ["torchscript_file"]),
+        ("ops.torchaudio.sox_io_get_info(name)", ["torchscript_file"]),
+        ("torch.ops.torchaudio.sox_effects_apply_effects_file(name)", ["torchscript_file"]),
+        ("ops.aten._from_file(name)", ["torchscript_file"]),
+        ("ops.aten.save(x)", ["torchscript_file"]),
+        ("__torch__.torch.classes.torchaudio.ffmpeg_StreamReader(name)", ["torchscript_file"]),
+        ("ops.mine.HttpGet(name)", ["torchscript_network", "torchscript_custom_operator"]),
+        ("ops.mine.exec_shell(name)", ["torchscript_call", "torchscript_custom_operator"]),
+        ("ops.tensorrt.execute_engine([x], e)", ["torchscript_custom_operator", "torchscript_compiled_operator"]),
+        ("ops.mine.load_balancing(x)", ["torchscript_custom_operator"]),
+        ("ops.mine.thread_spread_profile(x)", ["torchscript_custom_operator"]),
+        ("ops.torchvision.decode_jpeg(x)", []),
+        ("ops.quantized.linear_dynamic(x, w)", []),
+        ("__torch__.torch.classes.quantized.LinearPackedParamsBase", []),
+    ],
+)
+def test_operators_are_judged_by_what_their_names_say(called: str, expected: list[str]) -> None:
+    """Files, addresses and programs are high, whichever library is asked; a word within a word says nothing."""
+    found = dangers_in(f"class A(Module):\n    x = {called}\n", "code/a.py")
+    assert [danger.code for danger in found] == expected
+    severities = {"torchscript_custom_operator": "low", "torchscript_compiled_operator": "medium"}
+    assert [danger.severity for danger in found] == [severities.get(code, "high") for code in expected]
+
+
+def test_many_operators_of_files_are_one_danger() -> None:
+    """The first says where; another kind is another danger."""
+    lines = "".join(f"    x = ops.mine.read_file_{at}(x)\n" for at in range(100)) + "    x = ops.mine.download(x)\n"
+    found = dangers_in(f"class A(Module):\n{lines}", "code/a.py")
+    assert [(danger.code, danger.detail) for danger in found] == [
+        ("torchscript_file", "ops.mine.read_file_0"), ("torchscript_network", "ops.mine.download"),
+        ("torchscript_custom_operator", "mine"),
+    ]  # fmt: skip

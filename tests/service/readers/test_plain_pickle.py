@@ -18,6 +18,7 @@ import pytest
 from service.errors import InputError, LimitExceeded, MalformedFile, TruncatedFile, UnsupportedFeature
 from service.readers import plain_pickle
 from service.registry import identify, load_readers
+from tests.service.parsers.joblib_pickler import dumped
 from tests.service.parsers.joblibs import SAMPLE, body, mapping, sample, wrapper
 from tests.service.parsers.pickles import call, text
 from tests.service.readers.numpy_files import archived, notes, read, upload, values, weights
@@ -42,6 +43,17 @@ def test_a_joblib_stream_is_read_with_places() -> None:
     assert ours["objects.1"].shape == (5,)
     assert ours["objects.2.k"].shape == (2, 2)
     assert list(read(data).security) == []
+
+
+@pytest.mark.parametrize("inner", [2, 5])
+def test_joblib_of_every_age_is_read(inner: int) -> None:
+    """Arrays of objects beside others and around them, compressed or not: all found, and no danger in any."""
+    words = np.array(["no", "yes"], dtype=object)
+    held = {"classes": words, "w": BIG, "parts": np.array([np.ones(2), np.float64(1), words], dtype=object)}
+    for data in (dumped(held, 4, inner), zlib.compress(dumped(held, 4, inner))):
+        found = read(data)
+        assert {name: weight.shape for name, weight in weights(found).items()} == {"w": (100, 400), "parts.0": (2,)}
+        assert list(found.security) == []
 
 
 @pytest.mark.parametrize("protocol", range(6))
