@@ -1,7 +1,8 @@
 """Chat templates: programs in Jinja that a careless loader would run. Knows what only an attack needs; renders nothing.
 
 A template that only formats a conversation reads messages and writes text. To leave the sandbox it has to reach the
-interpreter through an object's attributes, and says so in one of few ways, however it spells them.
+interpreter through an object's attributes. What it spells out is found as text, also where Jinja could not parse the
+whole; what it computes is found by following values to the keys that they become (`template_flow`).
 """
 
 from __future__ import annotations
@@ -9,23 +10,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from service.catalog.template_flow import TOO_LONG, worst
 from service.language import Message, msg
 from service.plain import text
-from service.tree import Danger
+from service.tree import Danger, Severity
 
 REFERENCE = "CVE-2024-34359"
 """llama-cpp-python before 0.2.72 rendered the template of a loaded file without a sandbox."""
 MAX_TEMPLATE = 1 << 20
 """Characters of a template that are looked at: the longest that models have are a tenth of that."""
 
-_JOINED = re.compile(r"""(['"])\s*(?:~|\+|)\s*\1""")
+_JOINED = re.compile(r"""(['"])\s*(?:[~+]\s*)?\1""")
 _ESCAPED = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[0-7]{3})")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _OPEN = re.compile(r"\{[{%#]")
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\b")
-_TOKEN = re.compile(r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*"|[}%]\}|[(\[{]|[)\]}]""", re.DOTALL)
+_TEXT = r"""'[^'\\]*(?:\\.[^'\\]*)*(?:'|\\?\Z)|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)"""
+"""A text; one that is never closed goes to the end, so that none is tried twice."""
+_TOKEN = re.compile(_TEXT + r"|[}%]\}|[(\[{]|[)\]}]", re.DOTALL)
 """What decides where a block ends: its end within a text, or within brackets that are open, is none."""
-_LITERAL = re.compile(r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\"""", re.DOTALL)
+_LITERAL = re.compile(_TEXT, re.DOTALL)
 
 _INTERNALS = re.compile(
     r"__(?:class|bases?|mro|subclasses|globals|builtins|init|new|import|getattribute|getattr|dict|self|code|func|closure|"
@@ -66,22 +71,39 @@ _WAYS: tuple[tuple[re.Pattern[str], bool, Callable[[str], Message]], ...] = (
 
 def template_danger(template: str, code: str, *, path: str | None = None, member: str | None = None) -> Danger | None:
     """What in a template shows that it is an attack, under this code; None if it formats conversations."""
-    program = _spelled_out("\n".join(_blocks(template[:MAX_TEMPLATE])))
+    found = _spelled(template[:MAX_TEMPLATE]) or _computed(template[:MAX_TEMPLATE])
+    if found is None:
+        return unread_template(code, path=path, member=member) if len(template) > MAX_TEMPLATE else None
+    severity, what, detail = found
+    return Danger(code=code, severity=severity, path=path, member=member, what=what, detail=text(detail, 500),
+                  reference=REFERENCE)  # fmt: skip
+
+
+def unread_template(code: str, *, path: str | None = None, member: str | None = None) -> Danger:
+    """Of a template that is longer than what is looked at: what stands behind that could be anything."""
+    return Danger(code=code, severity="high", path=path, member=member, what=TOO_LONG, reference=REFERENCE)
+
+
+def _spelled(template: str) -> tuple[Severity, Message, str] | None:
+    """What stands in its program."""
+    program = _spelled_out("\n".join(_blocks(template)))
     without_texts = _LITERAL.sub("''", program)
     for pattern, in_texts, say in _WAYS:
         searched = program if in_texts else without_texts
         found = pattern.search(searched)
         if found is not None:
-            return Danger(
-                code=code,
-                severity="critical",
-                path=path,
-                member=member,
-                what=say(text(found[0].rstrip("( "), 60)),
-                detail=text(searched[max(0, found.start() - 100) : found.end() + 100], 500),
-                reference=REFERENCE,
-            )
+            around = searched[max(0, found.start() - 100) : found.end() + 100]
+            return "critical", say(text(found[0].rstrip("( "), 60)), around
     return None
+
+
+def _computed(template: str) -> tuple[Severity, Message, str] | None:
+    """What its values become; with the line."""
+    found = worst(template)
+    if found is None:
+        return None
+    lines = _LINE_END.split(template, maxsplit=found.line)
+    return found.severity, found.what, lines[found.line - 1].strip() if found.line <= len(lines) else ""
 
 
 def _blocks(template: str) -> Iterator[str]:
