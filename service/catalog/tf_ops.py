@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from service.language import Message, msg
@@ -117,19 +118,29 @@ _FILES = (
     "TextLineDataset TFRecordDataset FixedLengthRecordDataset LMDBDataset CSVDataset MatchingFilesDataset SqlDataset "
     "SaveDataset LoadDataset SnapshotDataset CacheDataset DatasetToTFRecord ListSnapshotChunksDataset "
     "SnapshotChunkDataset SnapshotDatasetReader SnapshotNestedDatasetReader DistributedSave FileSystemSetConfiguration "
-    "DebugIdentity DebugNanCount CreateSummaryFileWriter CreateSummaryDbWriter ImmutableConst LoadAndRemapMatrix "
-    "GenerateVocabRemapping"
+    "DebugIdentity DebugNanCount DebugNumericSummary DumpTensor CreateSummaryFileWriter CreateSummaryDbWriter "
+    "ImmutableConst LoadAndRemapMatrix GenerateVocabRemapping RecordInput Skipgram CalibrationStatisticsSaver "
+    "DTensorRestore SerializeTRTResource"
 )
 _CODE = (
     "PyFunc PyFuncStateless EagerPyFunc TPUPartitionedCall XlaHostCompute RemoteCall LoadLibrary MlirPassthroughOp "
-    "RemoteFusedGraphExecute"
+    "RemoteFusedGraphExecute XlaCustomCall _XlaHostComputeMlir _TPUCompileMlir"
 )
 _NETWORK = (
-    "RpcCall RpcServerStart RpcClient DataServiceDataset RegisterDataset BigQueryReader BigtableClient BigtableTable "
-    "GcsConfigureCredentials GcsConfigureBlockCache KafkaDataset IgniteDataset"
+    "RpcCall RpcServer RpcServerRegister RpcServerStart RpcClient Rpc TryRpc DataServiceDataset RegisterDataset "
+    "ConnectTPUEmbeddingHosts BigQueryReader BigtableClient BigtableTable GcsConfigureCredentials "
+    "GcsConfigureBlockCache KafkaDataset IgniteDataset"
 )
+_ENGINES = "TRTEngineOp"
+"""They hold machine code, for a graphics card."""
+_PROGRAMS = "XlaCallModule"
+"""They hold a program for a compiler, as exports from JAX do."""
 _SAVING = " SaveV2 Save SaveSlices MergeV2Checkpoints RestoreV2 Restore RestoreSlice ShardedFilename"
 """Dangers only outside a saver: see `tf_savers`."""
+
+_PATHS = " InitializeTableFromTextFile InitializeTRTResource FixedUnigramCandidateSampler"
+_GRAPHS = " DatasetFromGraph"
+"""Dangers only where the path is the graph's own, or the graph is not one that was looked into: see `tf_paths`."""
 
 _ADDRESSED = " PrintV2 DecodeProtoV2 EncodeProto"
 """Dangers only where a setting of theirs is a file: see `_NO_FILE`."""
@@ -138,48 +149,96 @@ _NO_FILE = {"PrintV2": re.compile(r"(?!file:)"), "DecodeProtoV2": _BUILT_IN, "En
 """How settings of theirs begin that are no file."""
 _OTHER_FORM = re.compile(r"^Experimental|(?<=[a-z])V\d+\Z")
 """What other versions of an operation are called besides."""
+_COMPUTES = frozenset({"DebugNumericSummaryV2"})
+"""A later version that has no address."""
+_IO = "IO>"
+_IO_NETWORK = re.compile(
+    r"(?:Layer|Read)?(?:Kafka(?!Encode|Decode)|Kinesis|PubSub|Pulsar|Mongo|Elasticsearch|Prometheus|Big|GRPC|Sql|Arrow)"
+)
+_IO_FILES = re.compile(r".*(?:Readable|Writable|Iterable|File|Dataset)|Read|Write|List|TextOutput")
+"""Names of the library TensorFlow I/O, behind the one of the library; its other operations decode and compute."""
 
 _REFERENCE = "https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md"
+
+
+class _Danger(NamedTuple):
+    """What is said of an operation."""
+
+    code: str
+    severity: Severity
+    what: Message
+
+
+_HOLDS_PROGRAM = msg("This operation holds a compiled program of its own, which is not looked into.")
 _KINDS_OF_DANGER: tuple[tuple[str, str, Severity, Message], ...] = (
     (
-        "tf_file_operation", _FILES + _SAVING + _ADDRESSED, "high",
+        "tf_file_operation", _FILES + _SAVING + _ADDRESSED + _PATHS, "high",
         msg("This operation reads or writes files when the model runs."),
     ),
-    ("tf_code_operation", _CODE, "critical", msg("This operation runs code from outside the graph.")),
+    ("tf_code_operation", _CODE + _GRAPHS, "critical", msg("This operation runs code from outside the graph.")),
     ("tf_network_operation", _NETWORK, "high", msg("This operation talks to other machines when the model runs.")),
-)
-_DANGEROUS = {op: (code, severity, what) for code, ops, severity, what in _KINDS_OF_DANGER for op in ops.split()}
+    ("tf_stopping_operation", "Abort", "medium", msg("This operation ends the program that runs the model.")),
+    ("tf_compiled_operation", _ENGINES, "medium", _HOLDS_PROGRAM),
+    ("tf_compiled_operation", _PROGRAMS, "low", _HOLDS_PROGRAM),
+)  # fmt: skip
+_DANGEROUS = {op: _Danger(code, severity, what) for code, ops, severity, what in _KINDS_OF_DANGER for op in ops.split()}
+_BY_SEVERITY: tuple[Severity, ...] = ("critical", "high", "medium", "low")
+_GIVEN = frozenset((_PATHS + _GRAPHS).split())
 MAX_DANGERS = 200
+_MOST_NAMES = 1024
+"""A graph has a million nodes, and some hundred names of operations."""
 
 
 def touches(op: str, address: str = "") -> bool:
     """Whether an operation does more than compute, wherever it stands; `address` is where it does, if it says so."""
     if op in _NO_FILE:
         return _NO_FILE[op].match(address) is None
-    return _listed(op) in _DANGEROUS
+    return is_listed(op) and not depends(op)
 
 
+def is_listed(op: str) -> bool:
+    """Whether it does more than compute, at least in some places."""
+    return _danger(op) is not None
+
+
+def depends(op: str) -> bool:
+    """Whether it depends on the path or graph that an operation is given: see `tf_paths`."""
+    return _listed(op) in _GIVEN
+
+
+@lru_cache(_MOST_NAMES)
 def _listed(op: str) -> str:
     """How an operation is listed: versions and experiments of one do what it does."""
-    return op if op in _DANGEROUS else _OTHER_FORM.sub("", _OTHER_FORM.sub("", op))
+    return op if op in _DANGEROUS or op in _COMPUTES else _OTHER_FORM.sub("", _OTHER_FORM.sub("", op))
+
+
+@lru_cache(_MOST_NAMES)
+def _danger(op: str) -> _Danger | None:
+    if not op.startswith(_IO):
+        return _DANGEROUS.get(_listed(op))
+    if _IO_NETWORK.match(op, len(_IO)):
+        return _DANGEROUS["RpcCall"]
+    return _DANGEROUS["ReadFile"] if _IO_FILES.match(op, len(_IO)) else None
 
 
 def dangers(operations: Iterable[tuple[str, str]], member: str | None) -> tuple[Danger, ...]:
-    """Each dangerous operation once, from pairs of where it stands (a node or function) and operation."""
-    found: dict[str, tuple[str, int]] = {}
+    """Each dangerous operation once, from pairs of where it stands (a node or function) and operation; worst first."""
+    found: dict[str, tuple[str, int, _Danger]] = {}
     for place, op in operations:
-        if _listed(op) in _DANGEROUS:
-            first, count = found.get(op, (place, 0))
-            found[op] = (first, count + 1)
+        danger = _danger(op)
+        if danger is not None:
+            first, count, _ = found.get(op, (place, 0, danger))
+            found[op] = (first, count + 1, danger)
+    worst = sorted(found.items(), key=lambda one: _BY_SEVERITY.index(one[1][2].severity))
     return tuple(
         Danger(
-            code=_DANGEROUS[_listed(op)][0],
-            severity=_DANGEROUS[_listed(op)][1],
-            what=_DANGEROUS[_listed(op)][2],
+            code=danger.code,
+            severity=danger.severity,
+            what=danger.what,
             path=text(place, 500) or None,
             member=member,
             detail=f"{op} × {count}",
             reference=_REFERENCE,
         )
-        for op, (place, count) in list(found.items())[:MAX_DANGERS]
+        for op, (place, count, danger) in worst[:MAX_DANGERS]
     )

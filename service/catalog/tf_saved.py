@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
+from service.catalog import listing
 from service.catalog.keras_objects import natural
 from service.catalog.keras_pickles import dangers_of_config
 from service.catalog.tf_bundle import Data, tensor_keys
@@ -115,7 +115,8 @@ def _listed(source: Blocks, graph: MetaGraph) -> Listed:
 
 def _dangers(source: Blocks, graphs: Sequence[tuple[MetaGraph, Listed]], member: str | None) -> Iterator[Danger]:
     """Those of all graphs: a file may hold as many as it has bytes."""
-    return islice((one for said, graph in graphs for one in dangers_of_graph(source, graph, said, member)), MAX_DANGERS)
+    found = (one for said, graph in graphs for one in dangers_of_graph(source, graph, said, member))
+    return listing.listed(found, MAX_DANGERS)
 
 
 def _of_objects(source: Blocks, objects: Sequence[Object], files: SavedFiles, limits: Limits) -> Described:

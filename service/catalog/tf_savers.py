@@ -81,7 +81,7 @@ def _own(said: MetaGraph | None) -> tuple[str, ...]:
     """The saver's two nodes, to save and to restore; none where there is no saver."""
     if said is None or said.saver is None:
         return ()
-    return _node_name(said.saver.save), _node_name(said.saver.restore)
+    return node_name(said.saver.save), node_name(said.saver.restore)
 
 
 def _named(source: Source, node: Node | None, functions: Iterable[str]) -> set[str]:
@@ -137,7 +137,7 @@ def _is_given(source: Source, nodes: Mapping[str, Node], node: Node) -> bool:
     waiting = list(node.inputs[:2] if node.op == "MergeV2Checkpoints" else node.inputs[:1])
     seen: set[str] = set()
     while waiting and len(seen) < _MOST_STEPS:
-        name = _node_name(waiting.pop())
+        name = node_name(waiting.pop())
         if name in seen:
             continue
         seen.add(name)
@@ -171,7 +171,7 @@ def _served(source: Source, nodes: Mapping[str, Node], said: MetaGraph) -> set[s
         waiting.extend(_members(source, said.collections[name]))
     seen: set[str] = set()
     while waiting:
-        name = _node_name(waiting.pop())
+        name = node_name(waiting.pop())
         if name in nodes and name not in seen:
             seen.add(name)
             waiting.extend(nodes[name].inputs)
@@ -187,6 +187,6 @@ def _members(source: Source, collection: Field) -> Iterator[str]:
                     yield bytes_of(source, item, _MOST_TEXT).decode("utf-8", "replace")
 
 
-def _node_name(tensor: str) -> str:
+def node_name(tensor: str) -> str:
     """`save/Const` of `save/Const:0`, `^save/Const` and a function's `save/Const:output:0`."""
     return tensor.removeprefix("^").partition(":")[0]

@@ -217,6 +217,37 @@ saver(
 )
 
 
+# Operations that scanners do not list
+
+
+def found_in_the_registry(number: int, op: str, code: str, severity: str, name: str = "") -> None:
+    """An operation that scanners do not know, by its own name."""
+    ATTACKS.add(
+        f"V1-{number}",
+        f"operation_{name or op}",
+        "An operation of TensorFlow's registry, or of a library, that does more than compute.",
+        "tensorflow/core/ops, TF_GetAllOpList of TensorFlow 2.21",
+        lambda _trap: saved(MULTIPLY + node("evil", op, "x")),
+        named(code, severity, "evil"),
+    )
+
+
+FILE_OPERATIONS = ("RecordInput", "Skipgram", "DumpTensor", "CalibrationStatisticsSaver", "DebugNumericSummary")
+for at, op in enumerate([*FILE_OPERATIONS, "DTensorRestoreV2", "SerializeTRTResource"], start=100):
+    found_in_the_registry(at, op, "tf_file_operation", "high")
+for at, op in enumerate(["RpcServer", "RpcServerRegister", "ConnectTPUEmbeddingHosts"], start=107):
+    found_in_the_registry(at, op, "tf_network_operation", "high")
+for at, op in enumerate(["XlaCustomCall", "XlaCustomCallV2", "_TPUCompileMlir"], start=110):
+    found_in_the_registry(at, op, "tf_code_operation", "critical")
+found_in_the_registry(113, "Abort", "tf_stopping_operation", "medium")
+found_in_the_registry(114, "TRTEngineOp", "tf_compiled_operation", "medium")
+found_in_the_registry(115, "XlaCallModule", "tf_compiled_operation", "low")
+found_in_the_registry(116, "MyCustomOp", "tf_custom_operation", "low")
+found_in_the_registry(117, "IO>FileRead", "tf_file_operation", "high", "of_tensorflow_io_on_files")
+found_in_the_registry(118, "IO>KafkaReadableInit", "tf_network_operation", "high", "of_tensorflow_io_on_streams")
+found_in_the_registry(119, "IO>AudioResample", "tf_custom_operation", "low", "of_tensorflow_io_that_computes")
+
+
 @ATTACKS("V2-01", source="CVE-2022-23594", expects=harmless())
 def a_graph_with_changed_types(trap: Trap) -> bytes:
     """Attributes that contradict themselves crashed the loader."""

@@ -59,3 +59,24 @@ def test_an_operation_is_counted_with_its_first_place() -> None:
     source = source_of(node("a", "ReadFile") + node("t", "Const", value=constant(inner)) + library)
     (one,) = dangers_of_graph(source, read_graph(source, fields(source)), None, "m")
     assert (one.path, one.detail, one.member) == ("a", "ReadFile × 3", "m")
+
+
+def test_operations_of_other_libraries() -> None:
+    """Each name once, with how often; functions of the graph and what its texts hold are told apart."""
+    inner = node("r", "InText") + node("i", "Identity", "r")
+    library = held(2, function("Mine", node("b", "Addons>Gelu")))
+    graph = node("a", "Addons>Gelu", "x") + node("c", "Mine", "x") + node("t", "Const", value=constant(inner)) + library
+    source = source_of(graph)
+    found = dangers_of_graph(source, read_graph(source, fields(source)), None, "m")
+    assert [(one.code, one.severity, one.path, one.detail) for one in found] == [
+        ("tf_custom_operation", "low", "a", "Addons>Gelu"), ("tf_custom_operation", "low", "t", "InText"),
+    ]  # fmt: skip
+    assert ("count", 2) in found[0].what.args
+
+
+def test_many_operations_of_other_libraries_are_counted() -> None:
+    """Fifty are listed behind what is worse; the rest is a number."""
+    source = source_of(b"".join(node(f"n{at}", f"Other{at}") for at in range(60)) + node("w", "WriteFile"))
+    found = dangers_of_graph(source, read_graph(source, fields(source)), None, "m")
+    assert [one.severity for one in found] == ["high"] + ["low"] * 51
+    assert found[-1].what.args == (("rest", 10),)
