@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from service.catalog.code_names import runs_code
 from service.catalog.keras_classes import KIND_OF_CLASS, is_keras_module
+from service.catalog.keras_parts import is_part
+from service.catalog.pickle_names import is_standard
 from service.catalog.tf_ops import touches
 from service.language import Message, msg
 from service.plain import text
@@ -45,6 +47,12 @@ _GADGET = _Known(
     what=msg("A function of Keras that fetches, loads or unlocks, called by the configuration."),
     reference="CVE-2025-8747",
 )
+_NO_PART = _Known(
+    code="keras_gadget",
+    severity="high",
+    what=msg("A name inside Keras that is no part of a model, which loading may import and call."),
+    reference="CVE-2025-8747",
+)
 _SAFE_MODE = _Known(
     code="keras_safe_mode_off",
     severity="critical",
@@ -55,6 +63,12 @@ _CODE_MODULE = _Known(
     code="keras_foreign_module",
     severity="critical",
     what=msg("Loading may import this module of Python itself and call what is named in it."),
+    reference="CVE-2025-1550",
+)
+_CODE_NAME = _Known(
+    code="keras_foreign_module",
+    severity="critical",
+    what=msg("Loading may import this module and call what is named in it, which can run code."),
     reference="CVE-2025-1550",
 )
 _OTHER_MODULE = _Known(
@@ -132,8 +146,11 @@ _DATA_CLASSES = _words(
     "__keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__ __tuple__ __typespec__ __set__"
 )
 _FILE_FUNCTIONS = re.compile(
-    r"(^|\.)(read_file|write_file|py_function|py_func|numpy_function|load_op_library|load_library|matching_files|"
+    r"(^|\.)(read_file|write_file|(?:eager_)?py_func(?:tion)?|numpy_function|load_op_library|load_library|matching_files|"
     r"ReadFile|WriteFile|PyFunc|PyFuncStateless|EagerPyFunc|SaveV2|RestoreV2|MatchingFiles)$"
+)
+_FILE_MODULES = re.compile(
+    r"tensorflow\.(?:(?:compat\.v[12]\.)?(?:io\.)?gfile|python\.lib\.io|python\.platform\.gfile)(?:\.|\Z)"
 )
 _OPERATIONS = re.compile(r'\bop"?\s*:\s*"(\w+)"')
 _ADDRESS = re.compile(
@@ -216,8 +233,8 @@ class Scan:
                 self._found(_BYTECODE, place, path, key)
         function = config.get(main)
         if class_name == "Lambda" and not isinstance(function, dict | list):
-            name = str(function)
-            self._found(_GADGET if _last(name) in _GADGETS else _NAMED_FUNCTION, place, path, name)
+            name = _called(config.get("module"), str(function))
+            self._found(_of_function(name), place, path, name)
         elif isinstance(function, dict) and function.get("class_name") == "function":
             self._found(_NAMED_FUNCTION, place, path, str(function.get("config")))
 
@@ -228,6 +245,8 @@ class Scan:
         named = config if is_function and isinstance(config, str) else class_name
         if _last(named) in _GADGETS:
             self._found(_GADGET, place, path, f"{module}.{named}")
+        elif isinstance(module, str) and _is_hidden(module, named, function=is_function):
+            self._found(_NO_PART, place, path, f"{module}.{named}")
         plain = is_function and module == "builtins" and named not in _BUILTIN_CALLS
         if isinstance(module, str) and not is_keras_module(module) and not plain:
             self._found(_foreign(module, named), place, path, f"{module}.{named}")
@@ -284,8 +303,29 @@ def _runs_operation(key: Any, item: str) -> bool:
 def _foreign(module: str, named: str) -> _Known:
     """How bad it is that a module outside Keras is named."""
     if runs_code(module, named):
-        return _CODE_MODULE
-    return _FILE_OPERATION if _FILE_FUNCTIONS.search(named) else _OTHER_MODULE
+        return _CODE_MODULE if is_standard(module) else _CODE_NAME
+    return _FILE_OPERATION if _FILE_FUNCTIONS.search(named) or _FILE_MODULES.match(module) else _OTHER_MODULE
+
+
+def _called(module: Any, name: str) -> str:
+    """The function of a Lambda layer with the module that Keras 2 looks it up in: a file's own, or any other."""
+    return f"{module}.{name}" if isinstance(module, str) and module not in ("", "__main__") else name
+
+
+def _of_function(name: str) -> _Known:
+    """How bad it is that a Lambda layer calls a function by this name."""
+    if _last(name) in _GADGETS:
+        return _GADGET
+    module, _, last = name.rpartition(".")
+    if module and is_keras_module(module):
+        return _NAMED_FUNCTION if is_part(module, last, function=True) else _NO_PART
+    return _foreign(module, last) if runs_code(module, last) else _NAMED_FUNCTION
+
+
+def _is_hidden(module: str, named: str, *, function: bool) -> bool:
+    """Whether a name of Keras is one that no model has: what is not called `function` is a class."""
+    meant = not function or named != "function"
+    return meant and is_keras_module(module) and not is_part(module, named, function=function)
 
 
 def _layer_path(value: dict[str, Any], place: Place | None, path: str) -> str:

@@ -9,6 +9,7 @@ from itertools import chain
 from service.catalog.onnx_constants import Const, Store, Value
 from service.catalog.onnx_ops import STANDARD_DOMAINS
 from service.catalog.onnx_plans import Plan, Plans
+from service.catalog.onnx_runtime import Reach
 from service.catalog.onnx_scopes import Key, Paths, Step
 from service.errors import LimitExceeded
 from service.language import msg
@@ -27,7 +28,8 @@ class Drawing:
         first: Path of the first call of each function.
         formals: What the inputs of functions turned out to be: role and axis order.
         constants: Every tensor that the file stores, so that those nobody uses are told too.
-        foreign: Operators of domains that are not ONNX' own: where each stands first, and how often it occurs.
+        reaching: Operators that do more than compute: where each stands first, and how often it occurs.
+        repeated: Names of initializers that another of the same name in the same graph replaces, once for each.
         passed: Nodes that only hold or pass on constants.
     """
 
@@ -41,7 +43,8 @@ class Drawing:
     first: dict[Key, str] = field(default_factory=dict)
     formals: dict[tuple[object, str], tuple[str, str | None]] = field(default_factory=dict)
     constants: list[Const] = field(default_factory=list)
-    foreign: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    reaching: dict[Reach, tuple[str, int]] = field(default_factory=dict)
+    repeated: list[str] = field(default_factory=list)
     passed: int = 0
 
     def add(self, layer: Layer) -> None:

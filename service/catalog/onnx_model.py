@@ -10,7 +10,7 @@ from typing import Any
 
 from service.catalog.integrity import listed, truncated
 from service.catalog.onnx_constants import Store
-from service.catalog.onnx_dangers import dangers_of
+from service.catalog.onnx_dangers import dangers_of, notes_of
 from service.catalog.onnx_drawing import Drawing
 from service.catalog.onnx_external import Files
 from service.catalog.onnx_ops import STANDARD_DOMAINS, free_role
@@ -27,6 +27,7 @@ from service.plain import MAX_ITEMS, json_value, output_tags, text
 from service.tree import Finding, Model, ModelInfo, State
 
 _MAX_METADATA = 1000
+_TWICE = "duplicate_initializer"
 
 
 def describe(reading: Reading, member: str | None, files: Files, members: tuple[str, ...]) -> Model:
@@ -48,11 +49,13 @@ def describe(reading: Reading, member: str | None, files: Files, members: tuple[
     scope, graph = draw(drawing, graph_of(reading, top.graph))
     states = tuple(_state(store, index, one) for index, one in enumerate(trainings))
     findings, notes = _missing(store, top)
+    notes.extend(notes_of(drawing.reaching))
+    findings.extend(listed(_TWICE, [_twice(name) for name in dict.fromkeys(drawing.repeated)]))
     return Model(
         info=_info(top, graph, scope, drawing, members),
         layers=tuple(drawing.layers),
         states=tuple(state for state in states if state is not None),
-        security=(*files.dangers.values(), *dangers_of(drawing.foreign)),
+        security=(*files.dangers.values(), *dangers_of(drawing.reaching)),
         findings=tuple(findings),
         complete=not notes,
         notes=tuple(notes),
@@ -98,6 +101,16 @@ def _missing(store: Store, top: Top) -> tuple[list[Finding], list[Message]]:
         notes.append(msg("Values lie in other files that were not uploaded: {files}.",
                          files=tuple(store.files.missing)[:10]))  # fmt: skip
     return found, notes
+
+
+def _twice(name: str) -> Finding:
+    return Finding(
+        rule=_TWICE,
+        severity="high",
+        path=text(name),
+        what=msg("{name} is given more than once; only the last is counted.", name=text(name, 200)),
+        why=msg("ONNX' checker refuses such a file, and ONNX Runtime takes the last: others may see another model."),
+    )
 
 
 def _info(top: Top, graph: Graph, scope: Scope, drawing: Drawing, members: tuple[str, ...]) -> ModelInfo:

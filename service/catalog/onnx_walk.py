@@ -15,9 +15,10 @@ from service.catalog.onnx_constants import Const, Value
 from service.catalog.onnx_drawing import Drawing, holder_of, layer_of
 from service.catalog.onnx_layers import shapes_of
 from service.catalog.onnx_moving import SCALED
-from service.catalog.onnx_ops import KNOWN_DOMAINS, STANDARD_DOMAINS, free_role
+from service.catalog.onnx_ops import STANDARD_DOMAINS, free_role
 from service.catalog.onnx_passing import constant, passed
 from service.catalog.onnx_plans import Plan
+from service.catalog.onnx_runtime import reach_of
 from service.catalog.onnx_scopes import Key, Scope, Step
 from service.catalog.onnx_types import name_of
 from service.catalog.onnx_weights import placed, weight_of
@@ -92,7 +93,11 @@ def _enter(drawing: Drawing, scope: Scope, graph: Graph) -> None:
     for one in graph.sparse:
         name = one.values.name if one.values is not None else ""
         found.append((name, store.sparse(one, name)))
+    meant = dict(found)
     for name, const in found:
+        if name and meant[name] is not const:  # ONNX Runtime takes the last, too
+            drawing.repeated.append(name)
+            continue
         drawing.constants.append(const)
         scope.values[name] = constant(const)
     for named in (*graph.values, *graph.inputs, *graph.outputs):
@@ -128,9 +133,7 @@ def _visit(drawing: Drawing, scope: Scope, node: Node, depth: int) -> list[Frame
     if step.key in drawing.functions:
         return _call(drawing, step)
     path = drawing.paths.place(scope.prefix, node.name, node.op)
-    if node.domain not in KNOWN_DOMAINS:
-        first, count = drawing.foreign.get((node.domain, node.op), (path, 0))
-        drawing.foreign[node.domain, node.op] = first, count + 1
+    _note_reach(drawing, step, path)
     if node.op in SCALED:
         _look(drawing, ins)
     plan = drawing.plans.of(step)
@@ -143,6 +146,14 @@ def _visit(drawing: Drawing, scope: Scope, node: Node, depth: int) -> list[Frame
             scope.values[name] = tuple.__new__(Value, ((path,), shape, dtype, ints, None))
     drawing.add(layer_of(step, path, plan, weights))
     return _inner(drawing, step, path) if node.attributes.holds_graphs or node.attributes.refers else []
+
+
+def _note_reach(drawing: Drawing, step: Step, path: str) -> None:
+    """Remember an operator that does more than compute; a function of the file itself is no library's."""
+    reach = reach_of(step.node.domain, step.node.op, step.attributes)
+    if reach is not None and (reach.kind != "custom" or step.key not in drawing.functions):
+        first, count = drawing.reaching.get(reach, (path, 0))
+        drawing.reaching[reach] = first, count + 1
 
 
 def _look(drawing: Drawing, ins: tuple[Value | None, ...]) -> None:
@@ -219,6 +230,7 @@ def _call(drawing: Drawing, step: Step) -> list[Frame]:
             offset=node.offset,
         )
     path = drawing.paths.place(scope.prefix, node.name, node.op)
+    _note_reach(drawing, step, path)  # a runtime may take its own operator before the function of the same name
     outs = [Value((path,), scope.told.get(name, (0, None))[1]) for name in node.outputs]
     scope.values.update((name, value) for name, value in zip(node.outputs, outs, strict=True) if name)
     if key in drawing.first:

@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterable
 
 from service.catalog.torch_dangers import is_serious
 from service.catalog.torch_model import Description
+from service.catalog.torch_weights import ABSENT, REPEATED
 from service.errors import InputError
 from service.language import msg
 from service.plain import json_value
 from service.tree import Danger, Model, ModelInfo
 
 MAX_DANGERS = 1000
+_NOTES = {
+    ABSENT: msg("The values of some tensors are not, or not wholly, in the file: see the findings."),
+    REPEATED: msg("Tensors are counted by their shapes, also those that repeat stored elements: see the findings."),
+}
 
 
 def build(
@@ -33,13 +38,15 @@ def build(
         if not is_serious(dangers):
             raise
         return _incomplete(info, error, dangers)
+    rules = {finding.rule for finding in described.findings}
     return Model(
         info=_with(info, described),
         layers=tuple(described.layers),
         states=tuple(described.states),
         security=tuple(_unique([*dangers, *more])),
         findings=tuple(described.findings),
-        notes=tuple(described.notes),
+        complete=ABSENT not in rules,
+        notes=(*described.notes, *(note for rule, note in _NOTES.items() if rule in rules)),
     )
 
 

@@ -34,7 +34,7 @@ class Tensor:
         is_parameter: Whether it was an `nn.Parameter`.
         storage, offset, stride: The view, in elements; None where there is no single storage.
         extent: Elements of the storage from the first to the last that the view touches.
-        stored: Elements really stored, where that differs from the product of the shape.
+        stored: Elements really stored (at most, where axes overlap), where the product of the shape differs.
         bytes: Stored size, None if unknown.
         parts: Other tensors that belong to it (indices, scales ...).
         facts: What else was written: quantisation scheme, subclass.
@@ -345,7 +345,8 @@ def view(
     dtype = dtype or (storage.dtype if storage.dtype != "bytes" else None)
     count = element_count(dims) or 0
     extent = 1 + sum((size - 1) * step for size, step in zip(dims, steps, strict=True)) if count else 0
-    stored = extent if extent < count else None
+    apart = min(extent, element_count(tuple(size for size, step in zip(dims, steps, strict=True) if step)) or 0)
+    stored = apart if apart < count else None
     return Tensor(
         dims, dtype, (storage.key, dtype, offset, dims, steps), requires_grad=requires_grad, storage=storage,
         offset=offset, stride=steps, extent=extent, stored=stored,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from service.catalog.integrity import listed
 from service.catalog.named_arrays import Stored
 from service.catalog.named_weights import Ledger, group_of
 from service.catalog.torch_dtypes import storage_bytes, stored_bytes
@@ -18,6 +19,11 @@ from service.tree import Danger, Finding, Group, Location, Severity, Source, Wei
 
 MAX_LISTED = 50
 """Most dangers or findings of one kind listed one by one."""
+ABSENT = "data_missing"
+REPEATED = "torch_repeated_elements"
+_DECLARED_FLOOR = 64 << 20
+_DECLARED = 1000
+"""More bytes than these, and than so many times what is stored, are no tensor that anybody expanded to use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class Weigher:
         self.ledger = Ledger(limits)
         self._seen: set[Hashable] = set()
         self._views: dict[Hashable, list[tuple[int, int, str]]] = defaultdict(list)
+        self._absent: list[str] = []
+        self._repeated: list[Finding] = []
         self._checked: set[Hashable] = set()
         self.dangers: list[Danger] = []
 
@@ -114,7 +122,11 @@ class Weigher:
         )  # fmt: skip
 
     def findings(self) -> list[Finding]:
-        """Tensors that share stored bytes without being the same view of them."""
+        """Tensors that are not there, that repeat stored elements, or that share bytes without being the same view."""
+        found = [*listed(ABSENT, [_gone(key) for key in self._absent]), *listed(REPEATED, self._repeated)]
+        return [*found, *self._overlaps()]
+
+    def _overlaps(self) -> list[Finding]:
         found: list[Finding] = []
         for views in self._views.values():
             end, owner = -1, ""
@@ -125,18 +137,25 @@ class Weigher:
                     end, owner = stop, key
         return found
 
-    def _note_view(self, tensor: Tensor, storage: Storage, key: str) -> None:
+    def _note_view(self, tensor: Tensor, storage: Storage, place: Place | None, key: str) -> None:
         """Remember which elements of a storage a tensor sees: once for all that see the same."""
-        if tensor.extent and tensor.identity not in self._seen:
-            self._seen.add(tensor.identity)
-            self._views[storage.key].append((tensor.offset, tensor.offset + tensor.extent, key))
+        if not tensor.extent or tensor.identity in self._seen:
+            return
+        self._seen.add(tensor.identity)
+        end = tensor.offset + tensor.extent
+        self._views[storage.key].append((tensor.offset, end, key))
+        needed = stored_bytes(tensor.dtype, end)
+        if place is None or (needed is not None and place.length is not None and needed > place.length):
+            self._absent.append(key)
+        if tensor.stored is not None:
+            self._repeated.append(_repeats(tensor, key))
 
     def _location(self, tensor: Tensor, key: str) -> Location | None:
         storage = tensor.storage
         if storage is None:
             return None
-        self._note_view(tensor, storage, key)
         place = self._locate(storage)
+        self._note_view(tensor, storage, place, key)
         self._check(tensor, storage, place, key)
         if place is None or place.offset is None:
             return None
@@ -198,6 +217,25 @@ def _odd_strides(tensor: Tensor) -> tuple[int, ...] | None:
             return tensor.stride
         step *= size
     return None
+
+
+def _gone(key: str) -> Finding:
+    return Finding(rule=ABSENT, severity="high", path=text(key),
+                   what=msg("{name} is not, or not wholly, in the file.", name=text(key, 200)))  # fmt: skip
+
+
+def _repeats(tensor: Tensor, key: str) -> Finding:
+    """A view whose elements are not one stored element each: as `expand` makes them, or a shape that says too much."""
+    declared = stored_bytes(tensor.dtype, tensor.count) or 0
+    absurd = declared > _DECLARED_FLOOR and declared > _DECLARED * (tensor.bytes or 0)
+    return Finding(
+        rule=REPEATED,
+        severity="high" if absurd else "low",
+        path=text(key),
+        what=msg("{name} has {count} elements, but only {stored} are stored: its strides repeat them.",
+                 name=text(key, 200), count=tensor.count, stored=tensor.stored),
+        why=msg("PyTorch saves what expand() made like this. It is counted by its shape; a copy takes up all of that."),
+    )  # fmt: skip
 
 
 def _overlap(owner: str, key: str) -> Finding:

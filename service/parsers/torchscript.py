@@ -10,6 +10,8 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from service.language import Message, msg
@@ -111,29 +113,73 @@ _REACHING: tuple[tuple[str, re.Pattern[str], Message], ...] = (
     ("torchscript_python", re.compile(r"\^\w+\("), msg("The TorchScript code calls back into Python.")),
 )  # fmt: skip
 _OPERATOR = re.compile(rf"\bops{_DOT}(\w+){_DOT}(\w+)")
+_CLASS_OF_LIBRARY = re.compile(rf"\btorch{_DOT}classes{_DOT}(\w+){_DOT}(\w+)")
 _KNOWN_OPERATORS = frozenset(
     ["aten", "prim", "quantized", "prepacked", "torchvision", "torchaudio", "mkldnn", "onednn", "inductor", "prims",
      "c10d", "rpc", "xnnpack", "sparse", "profiler", "cuda", "mps", "metal", "vulkan", "rngprims", "_quantized",
      "quantized_decomposed"]
 )  # fmt: skip
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_INSIDE = frozenset({"balance", "balanced", "balancing", "memory"})
+"""Words beside which those below mean something else: a load that is shared out, bytes that are a tensor already."""
+
+
+def _told(code: str) -> tuple[str, Message]:
+    return next((name, what) for name, _, what in _REACHING if name == code)
+
+
+_WORDS: tuple[tuple[frozenset[str], tuple[str, Message]], ...] = (
+    (frozenset({"http", "https", "url", "socket", "download", "upload"}), _told("torchscript_network")),
+    (frozenset({"exec", "popen", "system", "shell", "subprocess", "eval"}), _told("torchscript_call")),
+    (frozenset({"file", "files", "read", "write", "load", "save", "open", "io", "ffmpeg"}), _told("torchscript_file")),
+)
+"""Words in an operator's name that say what it reaches, whichever library it is of."""
+_ENGINES = frozenset({"tensorrt", "torch_tensorrt", "trt", "neuron", "openvino", "qnn"})
+_HOLDS_PROGRAM = msg("This operation holds a compiled program of its own, which is not looked into.")
 
 
 def dangers_in(code: str, member: str) -> list[Danger]:
     """What the code of one member could reach outside the model. Strings are not looked into."""
     bare = _STRING.sub(lambda found: '"' + " " * (len(found[0]) - 2) + '"', code)
-    found: list[Danger] = []
-    for name, pattern, what in _REACHING:
-        hit = pattern.search(bare)
-        if hit:
-            found.append(Danger(code=name, severity="high", what=what, member=member,
-                                offset=hit.start(), detail=code[hit.start() : hit.start() + 200].strip()))  # fmt: skip
+    found = [
+        Danger(code=name, severity="high", what=what, member=member, offset=hit.start(),
+               detail=code[hit.start() : hit.start() + 200].strip())
+        for name, pattern, what in _REACHING if (hit := pattern.search(bare))
+    ]  # fmt: skip
+    said = {one.code for one in found}
+    found.extend(one for one in _operators(bare, member) if one.code not in said)
+    return [*found, *_libraries(bare, member)]
+
+
+def _operators(bare: str, member: str) -> Iterator[Danger]:
+    """Operators and classes of libraries whose names say that they reach outside: the first of each kind."""
+    said: set[str] = set()
+    for hit in chain(_OPERATOR.finditer(bare), _CLASS_OF_LIBRARY.finditer(bare)):
+        told = _reached(hit[2])
+        if told is not None and told[0] not in said:
+            said.add(told[0])
+            yield Danger(code=told[0], severity="high", what=told[1], member=member, offset=hit.start(),
+                         detail=hit[0][:200])  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _reached(name: str) -> tuple[str, Message] | None:
+    """What an operator of this name reaches; None where it says nothing of the kind."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not _INSIDE.isdisjoint(words):
+        return None
+    return next((told for listed, told in _WORDS if not listed.isdisjoint(words)), None)
+
+
+def _libraries(bare: str, member: str) -> Iterator[Danger]:
+    """Libraries that must provide operators; of those that run programs for one device, that these are unseen."""
     libraries = sorted({hit[1] for hit in _OPERATOR.finditer(bare)} - _KNOWN_OPERATORS)
     for library in libraries[:_MAX_LISTED]:
         what = msg(
             "The TorchScript code uses operators of {library}, which a library of its own must provide.",
             library=library,
         )
-        found.append(
-            Danger(code="torchscript_custom_operator", severity="low", what=what, member=member, detail=library)
-        )
-    return found
+        yield Danger(code="torchscript_custom_operator", severity="low", what=what, member=member, detail=library)
+        if library in _ENGINES:
+            yield Danger(code="torchscript_compiled_operator", severity="medium", what=_HOLDS_PROGRAM, member=member,
+                         detail=library)  # fmt: skip

@@ -118,6 +118,19 @@ for at, (where, what) in enumerate(
     start=1,
 ):
     foreign(at, where, what, CODE)
+for at, (where, what) in enumerate(
+    [
+        ("torch.utils.cpp_extension", "load_inline"),
+        ("torch.jit.unsupported_tensor_ops", "execWrapper"),
+        ("torch.fx.graph_module", "_exec_with_source"),
+        ("numpy.testing._private.utils", "runstring"),
+        ("dill._dill", "_create_function"),
+        ("pandas", "to_pickle"),
+    ],
+    start=24,
+):
+    foreign(at, where, what, CODE)
+foreign(32, "tensorflow.python.lib.io.file_io", "delete_file", named("keras_file_operation", "high", "config.json"))
 foreign(30, "tensorflow", "py_function", named("keras_file_operation", "high", "config.json"))
 foreign(31, "somebody.layers", "Swish", named("keras_foreign_module", "medium", "config.json"))
 
@@ -187,6 +200,37 @@ def safe_mode_as_an_argument(trap: Trap) -> bytes:
     """A call in the graph passes safe_mode=False."""
     node = {"args": ["model.keras"], "kwargs": {"safe_mode": False}}
     return archive(sequential(layer("Dense", "dense", config={"units": 3}, inbound_nodes=[node])))
+
+
+def hidden(number: int, module: str, name: str, expected: Any) -> None:
+    """A function of Keras that is no part of any model."""
+    ATTACKS.add(
+        f"K3-{number:02}",
+        f"inside_{module}_{name}".replace(".", "_"),
+        "The configuration names a function of Keras' own that touches files, or a module that Keras imports.",
+        "CVE-2025-8747",
+        lambda _trap: archive(
+            sequential(layer("Dense", "dense", config={"units": 3, "activation": function(module, name)}))
+        ),
+        expected,
+    )
+
+
+for at, (where, what) in enumerate(
+    [
+        ("keras.src.utils.file_utils", "remove"),
+        ("keras.src.utils.file_utils", "copy"),
+        ("keras.src.utils.file_utils", "makedirs"),
+        ("keras.utils", "image_dataset_from_directory"),
+        ("keras.src.backend.config", "set_keras_home"),
+        ("keras.src.utils.file_utils", "os"),
+        ("tensorflow.keras.utils", "split_dataset"),
+    ],
+    start=50,
+):
+    hidden(at, where, what, named("keras_gadget", "high", "config.json"))
+hidden(60, "keras.activations", "gelu", harmless())
+hidden(61, "keras.src.ops.nn", "relu6", harmless())
 
 
 # K5: the same in the legacy format, where safe mode does not count

@@ -79,6 +79,14 @@ def raw_data_of_another_size(trap: Trap) -> bytes:
     return linear(TensorProto(name="w", data_type=FLOAT, dims=[4, 4], raw_data=bytes(12)))
 
 
+@ATTACKS(
+    "O2-13", source="https://github.com/onnx/onnx/blob/main/onnx/checker.cc", expects=noted("duplicate_initializer")
+)
+def a_weight_given_twice(trap: Trap) -> bytes:
+    """Two tensors of one name and different sizes: who counts both, or takes the first, sees another model."""
+    return linear(floats("w", 4, 4), floats("w", 4, 5))
+
+
 @ATTACKS("O2-11", source="CWE-190", expects=refused("limit_exceeded", "elements"))
 def sizes_that_overflow(trap: Trap) -> bytes:
     """Their product is zero modulo 2^64."""
@@ -230,3 +238,71 @@ def an_operator_that_is_python(trap: Trap) -> bytes:
     node = helper.make_node("PyOp", ["x", "w"], ["y"], domain="ai.onnx.contrib")
     made = model(graph([node], {"x": [1, 4]}, ["y"], [floats("w", 4, 4)]), domains=["ai.onnx.contrib"])
     return bytes(made.SerializeToString())
+
+
+def of_runtime(
+    number: int, op: str, given: dict[str, Any], idea: str, expects: Any, domain: str = "com.microsoft"
+) -> None:
+    """One operator of ONNX Runtime or its extensions."""
+
+    def make(trap: Trap) -> bytes:
+        filled = {key: value(trap) if callable(value) else value for key, value in given.items()}
+        node = helper.make_node(op, ["x", "w"], ["y"], domain=domain, **filled)
+        made = model(graph([node], {"x": [1, 4]}, ["y"], [floats("w", 4, 4)]), domains=[domain])
+        return bytes(made.SerializeToString())
+
+    source = "https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md"
+    ATTACKS.add(f"O6-{number:02}", f"runtime_{op}_{number}".lower(), idea, source, make, expects)
+
+
+of_runtime(
+    3,
+    "PythonOp",
+    {"func_name": "os.system"},
+    "ONNX Runtime's own operator calls the Python function that the node names.",
+    named("onnx_python_operator", "critical", "PythonOp"),
+)
+of_runtime(
+    4,
+    "PyOp",
+    {"module": "subprocess", "class_name": "Popen"},
+    "The node names a module to import and a class of it to call.",
+    named("onnx_python_operator", "critical", "PyOp"),
+)
+of_runtime(
+    5,
+    "TritonOp",
+    {"func_name": "triton_x", "onnx_string": b"x"},
+    "The graph in the node becomes Python, which is compiled and run.",
+    named("onnx_python_operator", "high", "TritonOp"),
+)
+of_runtime(
+    6,
+    "EPContext",
+    {"embed_mode": 0, "ep_cache_context": lambda trap: str(trap.secret)},
+    "The program of the node is a file of the host.",
+    named("onnx_file_operator", "high", "EPContext"),
+)
+of_runtime(
+    7,
+    "EPContext",
+    {"embed_mode": 1, "ep_cache_context": b"\x7fELF"},
+    "The node holds a program for a device, which nobody has looked into.",
+    named("onnx_compiled_operator", "medium", "EPContext"),
+)
+of_runtime(
+    8,
+    "AzureTextToText",
+    {"model_uri": lambda trap: trap.url},
+    "What the model is given is sent to an address.",
+    named("onnx_network_operator", "high", "Azure"),
+    "com.microsoft.extensions",
+)
+of_runtime(10, "FusedMatMul", {}, "An operator of ONNX Runtime that computes.", harmless())
+of_runtime(
+    11,
+    "EPContext",
+    {"embed_mode": 0, "ep_cache_context": "model_ctx.bin"},
+    "The program lies beside the model, as the runtime writes it.",
+    harmless(complete=False),
+)

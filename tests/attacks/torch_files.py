@@ -333,6 +333,14 @@ for _number, (_name, _code, _expected) in enumerate(
         ("writes_to_a_process_group", "y = ops.c10d.send([x], 0)", "torchscript_network"),
         ("hidden_behind_a_line_break", 'y = (torch.\n  from_file)("{secret}", False, 20)', "torchscript_file"),
         ("by_getattr", 'y = getattr(torch, "from_" + "file")("{secret}", False, 20)', "torchscript_call"),
+        ("reads_a_file_as_an_image", 'y = ops.image.read_file("{secret}")', "torchscript_file"),
+        ("writes_a_file_as_an_image", 'ops.torchvision.write_file("{marker}", x)', "torchscript_file"),
+        ("saves_audio", 'ops.torchaudio.sox_io_save_audio_file("{marker}", x, 1)', "torchscript_file"),
+        (
+            "reads_a_stream",
+            'y = __torch__.torch.classes.torchaudio.ffmpeg_StreamReader("{secret}")',
+            "torchscript_file",
+        ),
     ],
     start=1,
 ):
@@ -348,6 +356,14 @@ for _number, (_name, _code, _expected) in enumerate(
 def words_in_strings_and_names(trap: Trap) -> bytes:
     """Code that names none of that but in strings, names and comments is left alone."""
     return _script('# import os\nself.reopen = "torch.from_file(eval)"\ny = torch.add(x, x, alpha=1)')
+
+
+@ATTACKS("T6-22", source=SCRIPT, expects=harmless())
+def operators_that_only_compute(trap: Trap) -> bytes:
+    """Operators of PyTorch's libraries for images, and one of another library."""
+    return _script(
+        "y = ops.torchvision.nms(x, x, 0.5)\nz = ops.mine.load_balancing(x)\nw = ops.torchvision.decode_png(x)"
+    )
 
 
 @ATTACKS("T6-21", source=SCRIPT, expects=refused("limit_exceeded", "code_bytes"))

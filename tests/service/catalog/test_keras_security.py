@@ -64,10 +64,24 @@ ATTACKS = [
     (layer("TensorFlowOpLayer", config={"name": "x", "node_def": 'name: "n"\nop: "ReadFile"\n'}),
      ("keras_file_operation", "high")),
     (layer("Gate", module=None, registered_name="corpus>Gate"), ("keras_custom_object", "info")),
+    (layer("function", module="torch.utils.cpp_extension", config="load_inline"), ("keras_foreign_module", "critical")),
+    (layer("Template", module="jinja2"), ("keras_foreign_module", "critical")),
+    (layer("function", module="tensorflow.io.gfile", config="remove"), ("keras_file_operation", "high")),
+    (layer("function", module="keras.src.utils.file_utils", config="remove"), ("keras_gadget", "high")),
+    (layer("remove", module="keras.src.utils.file_utils"), ("keras_gadget", "high")),
+    (layer("File", module="keras.src.utils.file_utils"), ("keras_gadget", "high")),
+    (layer("CSVLogger", module="keras.callbacks"), ("keras_gadget", "high")),
+    (layer("Lambda", config={"name": "x", "function": "system", "function_type": "function", "module": "os"}),
+     ("keras_foreign_module", "critical")),
+    (layer("Lambda", config={"name": "x", "function": "keras.src.utils.file_utils.remove"}), ("keras_gadget", "high")),
 ]  # fmt: skip
 
 
 HARMLESS = [
+    layer("function", module="keras.activations", config="relu"),
+    layer("function", module="keras.backend", config="l2_normalize"),
+    layer("Functional", module="keras.src.engine.functional"),
+    layer("function", module="keras.losses", config={"name": "x"}),
     layer("Dense", spec={"class_name": "__typespec__", "spec_name": "RaggedTensorSpec", "module": None, "config": []}),
     layer("TensorFlowOpLayer", config={"name": "x", "node_def": '{"name": "ReadFile", "op": "AddV2"}'}),
     layer("Dense", op="add", config={"name": "x", "class_name": "__tensor__", "value": "os.system"}),
@@ -84,6 +98,13 @@ def test_types_and_operations_that_only_compute(document: dict[str, Any]) -> Non
 def test_every_attack_is_named(document: dict[str, Any], danger: tuple[str, str]) -> None:
     """The pattern is found, with its severity."""
     assert danger in found(document)
+
+
+@pytest.mark.parametrize("module", ["__main__", "my_layers", "tensorflow.python.ops.math_ops", "keras.backend", None])
+def test_a_lambda_layer_that_names_a_function_is_medium(module: str | None) -> None:
+    """Keras 2 writes where a function was made; what is no code there is what the user's model is made of."""
+    config = {"name": "x", "function": "square", "function_type": "function", "module": module}
+    assert found(layer("Lambda", config=config)) == [("keras_lambda", "medium")]
 
 
 def test_the_place_is_given_as_layer_path_and_pointer() -> None:

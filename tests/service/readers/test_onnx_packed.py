@@ -198,6 +198,94 @@ def test_operators_that_need_code_of_their_own() -> None:
     assert roles(layer(found, "Fancy_1")) == {"input_1": "parameter"}
 
 
+def test_operators_of_onnx_runtime_that_only_compute() -> None:
+    """Its own kernels, in its own layouts too, their gradients and the optimizers of ONNX are no dangers."""
+    nodes = [
+        node("SkipLayerNormalization", ["x", "x", "g"], ["a"], domain=MS), node("BeamSearch", ["a"], ["b"], domain=MS),
+        node("Conv", ["b", "k"], ["c"], domain="com.microsoft.nchwc"), node("MoE", ["c"], ["d"], domain=MS),
+        node("MaxPool", ["d"], ["e"], domain="com.ms.internal.nhwc"), node("LSTMGrad", ["e"], ["f"], domain=MS),
+        node("SoftmaxCrossEntropyLossInternalGrad", ["f"], ["h"], domain=MS),
+        node("Adam", ["h"], ["y"], domain="ai.onnx.preview.training"),
+    ]  # fmt: skip
+    found = one(nodes, ["N", 4], floats("g", 4), floats("k", 2, 2, 3, 3), domains=[MS])
+    assert found.security == ()
+    assert found.complete
+
+
+@pytest.mark.parametrize(
+    ("domain", "op", "given", "code", "severity"),
+    [
+        (MS, "PythonOp", {"func_name": "mine.Function"}, "onnx_python_operator", "high"),
+        (MS, "PythonOpGrad", {}, "onnx_python_operator", "high"),
+        (MS, "PyOp", {"module": "os", "class_name": "system"}, "onnx_python_operator", "critical"),
+        (MS, "TritonOp", {"func_name": "triton_f"}, "onnx_python_operator", "high"),
+        ("", "PyOp", {}, "onnx_python_operator", "high"),
+        ("ai.onnx.contrib", "PyCustomOpDef", {}, "onnx_python_operator", "high"),
+        ("org.pytorch.aten", "ATen", {"operator": "embedding"}, "onnx_python_operator", "high"),
+        (MS, "EPContext", {"embed_mode": 0, "ep_cache_context": "../../etc/passwd"}, "onnx_file_operator", "high"),
+        (MS, "EPContext", {"onnx_model_filename": "/etc/passwd"}, "onnx_file_operator", "high"),
+        (MS, "EPContext", {"embed_mode": 0, "ep_cache_context": "m_ctx.bin"}, "onnx_compiled_operator", "medium"),
+        (MS, "EPContext", {"ep_cache_context": "/etc"}, "onnx_compiled_operator", "medium"),
+        (MS, "Snpe", {}, "onnx_compiled_operator", "medium"),
+        ("com.microsoft.extensions", "AzureTritonInvoker", {"model_uri": "https://a"}, "onnx_network_operator", "high"),
+        (MS, "NcclAllReduce", {}, "onnx_network_operator", "medium"),
+        (MS, "Fancy", {}, "onnx_custom_operator", "low"),
+        ("ai.onnx.preview.training", "Fancy", {}, "onnx_custom_operator", "low"),
+        ("ai.onnx.contrib", "BertTokenizer", {}, "onnx_custom_operator", "low"),
+    ],
+)  # fmt: skip
+def test_operators_of_onnx_runtime_that_reach_further(domain, op, given, code, severity) -> None:
+    """Python, files outside, other machines, compiled programs; what its domains do not have is somebody else's.
+
+    The detail says the operator, and the name, path or address that the node gives it.
+    """
+    found = one(node(op, ["x"], ["y"], domain=domain, **given), ["N", 4], domains=[domain] if domain else [])
+    (danger,) = found.security
+    assert (danger.code, danger.severity) == (code, severity)
+    assert danger.detail.startswith(f"{domain}.{op}".strip("."))
+    assert found.complete is (code not in ("onnx_compiled_operator", "onnx_file_operator"))
+
+
+def test_a_function_does_not_hide_an_operator() -> None:
+    """A function of the model may be called as one of ONNX Runtime's: which of the two runs is the runtime's choice."""
+    body = [helper.make_node("Relu", ["x"], ["y"])]
+    functions = [helper.make_function(MS, op, ["x"], ["y"], body, [helper.make_opsetid("", 21)])
+                 for op in ("EPContext", "Fancy")]  # fmt: skip
+    nodes = [node("EPContext", ["x"], ["h"], domain=MS), node("Fancy", ["h"], ["y"], domain=MS)]
+    found = read(model(graph(nodes, {"x": [1, 4]}, ["y"]), domains=[MS], functions=functions))
+    assert [danger.code for danger in found.security] == ["onnx_compiled_operator"]
+
+
+def test_weights_in_compiled_programs_are_not_counted() -> None:
+    """The answer says so, and how many nodes hold one."""
+    nodes = [node("EPContext", ["x"], ["h"], domain=MS), node("EPContext", ["h"], ["y"], domain=MS)]
+    found = one(nodes, ["N", 4], domains=[MS])
+    assert not found.complete
+    assert [str(note) for note in found.notes if "compiled" in str(note)] == [
+        "Weights in programs that were compiled for a device are not counted: EPContext (nodes: 2)."
+    ]
+
+
+def test_an_initializer_given_twice_counts_once() -> None:
+    """The last is the one that ONNX Runtime takes; dense or sparse, and a finding says which name it is."""
+    found = one(node("MatMul", ["x", "w"], ["y"], name="m"), ["N", 4], floats("w", 4, 5), floats("w", 4, 3),
+                floats("b", 2))  # fmt: skip
+    assert [(told.rule, told.severity, told.path) for told in found.findings] == [
+        ("duplicate_initializer", "high", "w")
+    ]
+    assert weights(found)["m/B"].shape == (4, 3)
+    assert found.totals.parameters == 14
+
+
+def test_the_same_name_in_a_subgraph_is_another_initializer() -> None:
+    """Names are those of one graph: an inner one hides an outer one, and both are in the file."""
+    branches = {key: graph([node("Add", ["x", "w"], ["o"])], {}, ["o"], [floats("w", 4)])
+                for key in ("then_branch", "else_branch")}  # fmt: skip
+    nodes = [node("Mul", ["x", "w"], ["h"]), node("If", ["c"], ["y"], **branches)]
+    found = read(model(graph(nodes, {"x": ["N", 4], "c": []}, ["y"], [floats("w", 4)])))
+    assert (found.totals.parameters, found.findings) == (12, ())
+
+
 def test_attention_with_its_projections_in_one() -> None:
     """ONNX Runtime's Attention has the kernels of query, key and value side by side."""
     found = one(node("Attention", ["x", "w", "b"], ["y"], domain=MS, num_heads=2), ["N", 3, 6], floats("w", 6, 18),

@@ -158,6 +158,64 @@ def test_a_missing_storage_is_listed() -> None:
     assert codes(read(archive(mapping(w=tensor("9", 6, (2, 3), (3, 1))) + b"."))) == {"storage_missing"}
 
 
+@pytest.mark.parametrize(
+    ("pickle", "storages", "gone"),
+    [
+        (tensor("9", 6, (2, 3), (3, 1)), {}, True),
+        (tensor("0", 6, (2, 3), (3, 1)), {"0": 23}, True),
+        (tensor("0", 6, (2, 3), (3, 1), offset=1), {"0": 24}, True),
+        (tensor("9", 6, (0, 3), (3, 1)), {}, False),
+        (tensor("0", 6, (2, 3), (3, 1)), {"0": 25}, False),
+    ],
+)
+def test_an_answer_without_the_values_is_not_complete(pickle: bytes, storages: dict[str, int], gone: bool) -> None:
+    """A tensor whose bytes are not, or not wholly, there is a finding, and a note says that the answer is partial.
+
+    A tensor of no elements lacks nothing, and more bytes than are needed hold the values as well.
+    """
+    found = read(archive(mapping(w=pickle) + b".", storages))
+    assert found is not None
+    assert [(one.rule, one.severity, one.path) for one in found.findings] == [("data_missing", "high", "w")] * gone
+    assert found.complete is not gone
+    assert any("not wholly" in str(note) for note in found.notes) is gone
+
+
+def test_a_missing_storage_is_told_once_for_all_that_see_it_alike() -> None:
+    """A tied tensor is not missing twice."""
+    one = tensor("9", 6, (2, 3), (3, 1))
+    found = read(archive(mapping(v=one, w=one) + b"."))
+    assert found is not None
+    assert [(finding.rule, finding.path) for finding in found.findings] == [("data_missing", "v")]
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "stored", "severity"),
+    [
+        ((2, 3), (3, 1), None, None),
+        ((3, 2), (1, 3), None, None),
+        ((5, 6), (0, 1), 6, "low"),
+        ((2, 3), (2, 0), 2, "low"),  # from the first to the last element it is three
+        ((4, 3), (1, 1), 6, "low"),
+        ((1000, 1000), (0, 0), 1, "low"),
+        ((10**6, 10**6), (0, 0), 1, "high"),
+    ],
+)
+def test_elements_that_are_stored_once_and_counted_often(
+    shape: tuple[int, ...], stride: tuple[int, ...], stored: int | None, severity: str | None
+) -> None:
+    """A tensor that expand() made is counted by its shape and said to be less in the file: low.
+
+    Beyond 64 MiB and a thousand times what is stored, it is no tensor that anybody made to be used: high.
+    """
+    found = read(archive(mapping(w=tensor("0", 6, shape, stride)) + b".", {"0": 24}))
+    assert found is not None
+    assert weights(found)["w"].stored_count == stored
+    told = [("torch_repeated_elements", severity, "w")] if severity else []
+    assert [(one.rule, one.severity, one.path) for one in found.findings] == told
+    assert any("counted by their shapes" in str(note) for note in found.notes) is bool(severity)
+    assert found.complete
+
+
 def test_items_set_on_a_tensor_are_type_confusion() -> None:
     """SETITEM on what no dictionary can be (T3)."""
     inner = mapping(w=tensor("0", 6, (2, 3), (3, 1)))
