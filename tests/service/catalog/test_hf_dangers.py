@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.catalog.hf_dangers import MAX_DANGERS, of_document, read
+from service.catalog.hf_dangers import MAX_DANGERS, modules_named, of_document, read
 from service.catalog.hf_folder import Folder
 from service.config import Limits
 from service.formats import Upload
@@ -30,6 +30,19 @@ KEYS = [
     ({"_target_": "os.system"}, [("hydra_target", "high", "/_target_")]),
     ({"_target_": "hydra.utils.get_method"}, [("hydra_target", "high", "/_target_")]),
     ({"_target_": "nemo.collections.asr.Encoder"}, []),
+    ({"_target_": "any.helper"}, [("hydra_target", "medium", "/_target_")]),
+    ({"_target_": "any.Thing"}, [("hydra_target", "low", "/_target_")]),
+    ({"target": "os.system"}, [("hydra_target", "medium", "/target")]),
+    ({"target": "any.helper"}, []),
+    ({"custom_generate": "owner/way"}, [("remote_code", "medium", "/custom_generate")]),
+    ({"custom_generate": None}, []),
+    ([{"idx": 0, "path": "", "type": "mine.Module"}], [("remote_code", "medium", "/0/type")]),
+    ([{"idx": 0, "path": "", "type": "sentence_transformers.models.Pooling"}, {"type": "mine.Module"}], []),
+    ({"_class_name": "P", "unet": ["mine", "X"], "vae": ["diffusers", "AutoencoderKL"],
+      "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"], "scale": [1, 2], "x": [None, None]},
+     [("remote_code", "medium", "/unet")]),
+    ({"auto_mapping": {"parent_library": "torch.utils.cpp_extension", "base_model_class": "X"}},
+     [("adapter_import", "high", "/auto_mapping")]),
     ({"_target_": "system"}, []),
     ({"_target_": ["os.system"]}, []),
     ({"auto_mapping": {"parent_library": "os", "base_model_class": "system"}},
@@ -55,6 +68,24 @@ def test_keys_that_name_code(document: Any, expected: list[tuple[str, str, str |
 def test_a_great_number_is_cut_off() -> None:
     """As many as are listed, and no more."""
     assert len(told([{"_target_": "os.system"}] * (MAX_DANGERS + 50))) == MAX_DANGERS
+
+
+def test_lesser_ones_do_not_take_the_place_of_grave_ones() -> None:
+    """Each kind has its own number."""
+    found = told([{"_target_": "os.system"}, *({"_target_": "any.Thing"} for _ in range(MAX_DANGERS + 50))])
+    assert len(found) == MAX_DANGERS + 1
+    assert ("hydra_target", "high", "/0/_target_") in found
+
+
+@pytest.mark.parametrize(("document", "modules"), [
+    ({"auto_map": {"AutoModel": "odd.Model", "AutoTokenizer": ["tok.Slow", None], "X": "a/b--c.D"}}, ["odd", "tok"]),
+    ([{"path": "", "type": "mine.Module"}], ["mine"]),
+    ({"_class_name": "P", "unet": ["mine", "X"]}, ["mine"]),
+    ({"auto_map": None}, []), ({"auto_map": {"A": 1}}, []), ([], []),
+])  # fmt: skip
+def test_modules_that_a_document_names(document: Any, modules: list[str]) -> None:
+    """Of the repository itself: files beside the document; not those of another repository."""
+    assert list(modules_named(document)) == modules
 
 
 def test_every_document_of_the_folder_is_looked_at() -> None:

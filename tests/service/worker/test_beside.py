@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from tests.attacks.torch_files import CLEAN, ELF, WHOLE, archive, saved
 from tests.service.parsers.joblibs import mapping, sample, wrapper
 from tests.service.parsers.pickles import call, text
 from tests.service.readers.fielded import upload
+from tests.service.readers.hf_uploads import entry, safetensors
 
 READERS = load_readers()
 EVIL = b"\x80\x04" + call("os", "system", text("ls")) + b"."
@@ -109,3 +111,66 @@ def test_a_file_of_joblib_is_read_in_both_ways() -> None:
     found = dangers({"f": mapping({"coef_": wrapper(evil, aligned=False)})})
     assert [one.detail for one in found if one.severity == "critical"] == ["os.system"]
     assert {one.severity for one in dangers({"f": sample()})} <= {"medium", "low", "info"}
+
+
+BYTECODE = b"\xa7\x0d\x0d\x0a" + bytes(12) + b"\xe3" + bytes(20)
+FOLDER = {"model.safetensors": safetensors({"w": entry(0, 4, [1])}, bytes(4))}
+
+
+def test_files_of_a_folder_are_looked_at_as_members_are() -> None:
+    """Programs, bytecode, pickles and Python, each by its name in the upload."""
+    files = {"a.so": ELF, "b.pyc": BYTECODE, "c.pkl": b"N0" * 99 + EVIL[2:],
+             "modeling_x.py": b"", "train.py": b"", "test.py": b"", "read.me": b"x"}  # fmt: skip
+    assert told({**FOLDER, **files}) == {
+        ("native_library", "high", "a.so"), ("python_code", "medium", "b.pyc"), ("pickle_global", "critical", "c.pkl"),
+        ("python_code", "medium", "modeling_x.py"), ("python_code", "low", "train.py"),
+    }  # fmt: skip
+
+
+def test_documents_of_a_folder_are_looked_into_and_say_which_python_runs() -> None:
+    """JSON and YAML by their endings; what was told by the model's own reader is told once."""
+    files = {"config.json": b'{"model_type":"llama","architectures":["L"],"auto_map":{"AutoModel":"odd.M"}}',
+             "sub/params.json": b'{"_target_": "os.system"}', "a.yml": b"_target_: os.system",
+             "odd.py": b""}  # fmt: skip
+    found = dangers({**FOLDER, **files})
+    assert sorted((one.code, one.severity, one.member) for one in found) == [
+        ("hydra_target", "high", "a.yml"), ("hydra_target", "high", "sub/params.json"),
+        ("python_code", "medium", "odd.py"), ("remote_code", "medium", "config.json"),
+    ]  # fmt: skip
+
+
+def test_code_of_torchscript_is_its_readers_and_of_a_package_is_what_it_is_for() -> None:
+    """Neither is told as Python beside a model; in another archive `code` is a folder as any other."""
+    package = {"p/a.py": b"", "p/b.pyc": BYTECODE, "p-1.dist-info/RECORD": b""}
+    assert told({"p.whl": archive({"p/m.pt": saved(CLEAN, storages=WHOLE), **package})}) == set()
+    script = {"m/code/__torch__/x.py": b"", "m/constants.pkl": b"\x80\x02)."}
+    assert told({"f": archive({"a.safetensors": FOLDER["model.safetensors"], **script})}) == set()
+    assert told({"f": saved(CLEAN, {"m/code/x.py": b""}, WHOLE)}) == {("python_code", "low", "m/code/x.py")}
+
+
+def test_storages_are_numbers_in_archives_of_pytorch_alone() -> None:
+    """Elsewhere `data/0` is a file as any other."""
+    assert told({"f": saved(CLEAN, {"m/data/1": EVIL}, WHOLE)}) == set()
+    assert told({"f": archive({"a.safetensors": FOLDER["model.safetensors"], "data/0": EVIL})}) == {
+        ("pickle_global", "critical", "data/0")
+    }
+
+
+def test_a_member_that_cannot_be_opened_is_said_if_it_is_called_as_a_pickle() -> None:
+    """Packed by a method that is not read, or beyond what may be unpacked; others are nobody's to load."""
+    out = io.BytesIO(saved(CLEAN, storages=WHOLE))
+    with zipfile.ZipFile(out, "a") as target:
+        target.writestr(zipfile.ZipInfo("m/a.pkl"), EVIL, zipfile.ZIP_BZIP2)
+        target.writestr(zipfile.ZipInfo("m/a.txt"), EVIL, zipfile.ZIP_BZIP2)
+        target.writestr(zipfile.ZipInfo("m/b.pkl"), bytes(4 << 20), zipfile.ZIP_DEFLATED)
+    assert told({"f": out.getvalue()}) == {
+        ("pickle_unsearched", "low", "m/a.pkl"),
+        ("pickle_unsearched", "medium", None),
+    }
+
+
+def test_lesser_dangers_do_not_take_the_place_of_grave_ones() -> None:
+    """However many files have some."""
+    names = "".join(f"_target_: a.B{at}\n" for at in range(100)).encode()
+    found = told({**FOLDER, **{f"{at}.yaml": names for at in range(9)}, "z.pkl": EVIL})
+    assert ("pickle_global", "critical", "z.pkl") in found
