@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from service.catalog.keras_names import Stored
@@ -99,6 +100,12 @@ def metrics_from_tree(root: Group, member: str | None) -> State | None:
             else:
                 weights.append(_slot(child, f"{path}/{name}", "other", member, group="other"))
     return State(name="metrics", group="other", weights=tuple(weights)) if weights else None
+
+
+def beside(name: str, datasets: Iterable[Dataset], member: str | None) -> State:
+    """A state of arrays that are not the model's, under the names they are stored as."""
+    weights = tuple(_slot(dataset, dataset.path, "other", member, group="other") for dataset in datasets)
+    return State(name=name, group="other", weights=weights)
 
 
 def _slot(dataset: Dataset, name: str, role: str, member: str | None, group: WeightGroup = "optimizer") -> Weight:

@@ -14,6 +14,7 @@ from service.catalog.keras_names import Stored, class_by_weights, class_fits, re
 from service.catalog.keras_objects import natural
 from service.catalog.keras_paths import Paths
 from service.catalog.keras_shelf import Same, repeated
+from service.catalog.keras_unclaimed import is_numeric, unclaimed_in
 from service.catalog.keras_variables import KERAS_1_NAMES, own_variables
 from service.catalog.keras_weights import Owner, make_weight
 from service.language import Message, msg
@@ -41,12 +42,17 @@ _COMPOSITE = frozenset(
 
 
 class StoredNames(Frozen, frozen=True, kw_only=True):
-    """Per layer its variables in stored order; the model's own; the optimizer's; notes on what is missing."""
+    """Per layer its variables in stored order; the model's own; the optimizer's; notes on what is missing.
+
+    `unlisted` are arrays that no list names, `others` datasets in a list that are no arrays of numbers.
+    """
 
     layers: tuple[tuple[str, tuple[Stored, ...]], ...]
     own: tuple[Stored, ...]
     optimizer: tuple[Stored, ...]
     notes: tuple[Message, ...]
+    unlisted: tuple[Dataset, ...] = ()
+    others: tuple[Dataset, ...] = ()
 
 
 def read_names(weights: Group, optimizer: Group | None) -> StoredNames:
@@ -57,13 +63,21 @@ def read_names(weights: Group, optimizer: Group | None) -> StoredNames:
     """
     notes: list[Message] = []
     layers = tuple((name, _listed(_walk(weights, name), name, notes)) for name in layer_names(weights))
-    own = weights.group(_OWN)
+    group = weights.group(_OWN)
+    own = _listed(group, _OWN, notes) if group is not None else ()
+    held = (*own, *(one for _, variables in layers for one in variables))
     return StoredNames(
-        layers=layers,
-        own=_listed(own, _OWN, notes) if own is not None else (),
+        layers=tuple((name, _numbers(variables)) for name, variables in layers),
+        own=_numbers(own),
         optimizer=_listed(optimizer, "optimizer_weights", notes) if optimizer is not None else (),
         notes=tuple(notes[:20]),
+        unlisted=unclaimed_in(weights, {one.dataset.path for one in held}),
+        others=tuple(one.dataset for one in held if not is_numeric(one.dataset)),
     )
+
+
+def _numbers(variables: tuple[Stored, ...]) -> tuple[Stored, ...]:
+    return tuple(one for one in variables if is_numeric(one.dataset))
 
 
 def layer_names(weights: Group) -> tuple[str, ...]:

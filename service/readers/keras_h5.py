@@ -74,6 +74,7 @@ def _model(file: Hdf5, source: Source, limits: Limits) -> Model:
         info=_info(root, weights, spec),
         layers=parts.layers,
         states=parts.states,
+        findings=parts.findings,
         complete=parts.complete,
         notes=parts.notes,
         security=(*_dangers(document, training, limits), *file.dangers),

@@ -135,6 +135,7 @@ def _model(files: Files, anomalies: tuple[Danger, ...], limits: Limits) -> Model
         info=_info(spec, metadata, files.names),
         layers=parts.layers,
         states=parts.states,
+        findings=parts.findings,
         complete=parts.complete,
         notes=(*parts.notes, *_npz_note(files)),
         security=(

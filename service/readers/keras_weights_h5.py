@@ -156,7 +156,8 @@ def _model(file: Hdf5, parts: Parts, members: tuple[str, ...], notes: tuple[Mess
         ),
         layers=parts.layers,
         states=parts.states,
+        findings=parts.findings,
         notes=(*parts.notes, *notes),
-        complete=not notes,
+        complete=parts.complete and not notes,
         security=file.dangers,
     )

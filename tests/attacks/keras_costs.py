@@ -54,9 +54,9 @@ def nested_a_hundred_thousand_deep(trap: Trap) -> bytes:
     return archive(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
 
 
-@ATTACKS("K16-02", source="CWE-400", expects=harmless())
+@ATTACKS("K16-02", source="CWE-400", expects=harmless(complete=False))
 def layers_that_feed_one_another(trap: Trap) -> bytes:
-    """A cycle in the graph."""
+    """A cycle in the graph, of layers without weights."""
 
     def fed(name: str, source: str) -> dict[str, Any]:
         history = {
@@ -74,9 +74,9 @@ def layers_that_feed_one_another(trap: Trap) -> bytes:
     return archive({"module": "keras", "class_name": "Functional", "config": config, "registered_name": "Functional"})
 
 
-@ATTACKS("K16-03", source="CWE-674", expects=harmless())
+@ATTACKS("K16-03", source="CWE-674", expects=harmless(complete=False))
 def a_model_of_models_of_models(trap: Trap) -> bytes:
-    """Twenty levels of wrapping."""
+    """Twenty levels of wrapping around a layer whose weights lie elsewhere."""
     made = sequential(dense())
     for level in range(20):
         made["config"]["name"] = f"level{level}"
