@@ -6,11 +6,17 @@ that no name of an upload is ever looked up anywhere else. Settings that would f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from service.builders.common import check_total
@@ -33,6 +39,9 @@ _LEFT_OUT = frozenset(
 )  # fmt: skip
 """Settings that name files, repositories, code or kernels, and those that are given otherwise."""
 _ROOT = "."
+_MADE_OF_A_LAYER = 6
+"""Modules and parameters that are made for each layer of the largest spec: enough for the experts of every published
+model, and made within seconds."""
 _INFINITE = ("Infinity", "-Infinity")
 """How a request to build writes them, as JSON has no number for them."""
 _TAGS = ("model_type", "architectures", "transformers_version", "tie_word_embeddings", "quantization_config")
@@ -46,7 +55,8 @@ def build(request: BuildRequest, limits: Limits) -> Model:
     spec = request.spec
     model_type = _model_type(spec)
     kind = _class(spec, model_type)
-    module = _made(kind, model_type, _clean(spec))
+    with _counted(limits):
+        module = _made(kind, model_type, _clean(spec))
     layers = _layers(module, limits)
     check_total((weight for layer in layers for weight in layer.weights), limits)
     quantised = isinstance(spec.get("quantization_config"), dict)
@@ -131,12 +141,35 @@ def _clean(value: Any) -> Any:
     return float(value) if value in _INFINITE else value
 
 
+@contextmanager
+def _counted(limits: Limits) -> Iterator[None]:
+    """While it lasts, LimitExceeded as soon as there are more modules or parameters than a spec's layers can have.
+
+    Which settings ask for layers no list of names tells for all architectures; what is made is the same everywhere.
+    """
+    most = min(limits.layers, _MADE_OF_A_LAYER * limits.spec_layers)
+    room = most
+
+    def count(_owner: nn.Module, _name: str, _made: Any) -> None:
+        nonlocal room
+        room -= 1
+        if room < 0:
+            raise LimitExceeded("layers", most, msg("The model has more layers than one analysis describes."))
+
+    hooks = [register_module_module_registration_hook(count), register_module_parameter_registration_hook(count)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def _made(kind: type[transformers.PreTrainedModel], model_type: str, settings: dict[str, Any]) -> nn.Module:
     try:
         config = transformers.AutoConfig.for_model(**{**settings, "model_type": model_type})
         with torch.device("meta"):
             module: nn.Module = kind._from_config(config, attn_implementation="eager")  # noqa: SLF001 - its own way
-    except MemoryError:
+    except (MemoryError, LimitExceeded):
         raise
     except Exception as error:  # noqa: BLE001 - whatever the library makes of settings that do not fit together
         raise InvalidSpec(

@@ -8,11 +8,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 from service.catalog.hf_dangers import of_document
 from service.catalog.hf_documents import Document, is_diffusers, is_transformers, read_document
 from service.catalog.hf_folder import CONFIG, GENERATION, begins_like_json, without_weights
 from service.catalog.shards import plain_path
+from service.config import Limits
 from service.errors import InputError, InvalidSpec, LimitExceeded, UnsupportedFeature
 from service.formats import HEAD_BYTES, BuildRequest, Format, Upload
 from service.language import msg
@@ -35,7 +38,13 @@ FORMAT = Format(
     priority=43,
 )
 
-_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers")
+_COUNT = re.compile(
+    r"(?:^|(?<!_per)(?<!max)(?<!min)_)(?:layers?|blocks?|depths?|repeats|stages|levels|stacks|cycles|flows|codebooks|quantizers)$"
+    r"|(?:^|_)(?:layers|blocks|attends)_per_|^(?:block_sizes|attention_types)$"
+)
+"""Settings that say how many layers, or parts of as many layers, there shall be."""
+_LABELS = 1_000_000
+"""Most classes of all heads together: the library makes a text for each of them before it builds anything."""
 _PROBE = 1 << 20
 _MARKS = (b"architectures", b"model_type", b"_class_name")
 _CLASS = re.compile(rb'"architectures"\s*:\s*\[\s*"\w')
@@ -64,7 +73,7 @@ def read(upload: Upload) -> BuildRequest:
         MalformedJson: Not JSON, or a doubled key.
         UnsupportedFeature: A configuration of diffusers.
         InvalidSpec: A size that no model can have, or half a character; `pointer` says which.
-        LimitExceeded: More bytes or layers than one spec may have.
+        LimitExceeded: More bytes, layers or labels than one spec may have.
     """
     source = _config(upload)
     if source is None:
@@ -112,6 +121,7 @@ def _peek(source: Source) -> Document | None:
 
 def _check(document: Document, upload: Upload) -> None:
     limits = upload.limits
+    labels = 0
     for path, value in spec_json.walk(document):
         spec_json.check_text(path, value)
         if isinstance(value, int) and abs(value) > limits.dimension:
@@ -124,12 +134,43 @@ def _check(document: Document, upload: Upload) -> None:
                 pointer=pointer,
                 maximum=limits.dimension,
             )  # fmt: skip
-        layers = whole(value) if path[-1:] and path[-1] in _LAYERS else None
-        if layers is not None and layers > limits.spec_layers:
-            detail = msg(
-                "The spec lists {layers} layers; {spec_layers} are built at most.",
-                layers=layers, spec_layers=limits.spec_layers,
-            )  # fmt: skip
-            raise LimitExceeded(
-                "spec_layers", limits.spec_layers, detail, value=layers, pointer=spec_json.pointer_text(path)
-            )
+        if path and isinstance(path[-1], str) and isinstance(value, int | list):
+            labels += _check_count(path, value, limits, labels)
+
+
+def _check_count(path: list[str | int], value: Any, limits: Limits, labels: int) -> int:
+    """How many labels a setting adds to those before it; LimitExceeded for too many labels or layers."""
+    name = str(path[-1])
+    if name == "num_labels":
+        found = max(0, whole(value) or 0)
+        if labels + found > _LABELS:
+            pointer = spec_json.pointer_text(path)
+            detail = msg("{pointer} asks for {count} labels; {most} are made at most.",
+                         pointer=pointer, count=found, most=_LABELS)  # fmt: skip
+            raise LimitExceeded("labels", _LABELS, detail, value=found, pointer=pointer)
+        return found
+    layers = _asked(value) if _COUNT.search(name) else 0
+    if layers > limits.spec_layers:
+        pointer = spec_json.pointer_text(path)
+        detail = msg(
+            "{pointer} asks for {layers} layers; {spec_layers} are built at most.",
+            pointer=pointer, layers=layers, spec_layers=limits.spec_layers,
+        )  # fmt: skip
+        raise LimitExceeded("spec_layers", limits.spec_layers, detail, value=layers, pointer=pointer)
+    return 0
+
+
+def _asked(value: Any) -> int:
+    """The layers a number or a list asks for: as many as its numbers add up to, or as its last if it lists places."""
+    numbers: list[int] = []
+    waiting = [value]
+    items = 0
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            items += len(one)
+            waiting.extend(reversed(one))
+        elif (found := whole(one)) is not None:
+            numbers.append(max(0, found))
+    rises = all(first < second for first, second in pairwise(numbers))
+    return max([items, *numbers]) if rises else max(items, sum(numbers))

@@ -114,6 +114,12 @@ def test_what_cannot_be_built_is_refused() -> None:
         assert answer["error"].get("pointer") == pointer, document
 
 
+def test_layers_are_counted_as_they_are_made() -> None:
+    """What no setting calls a number of layers is stopped too: a factor by which a network is deeper than another."""
+    answer = answers("transformers", [{"model_type": "efficientnet", "depth_coefficient": 1e6}])[0]
+    assert (answer["error"]["code"], answer["error"]["extra"]["limit"]) == ("limit_exceeded", "layers")
+
+
 def test_settings_that_name_code_or_files_are_not_followed() -> None:
     """`auto_map`, quantisation and backbones to download change nothing that is built."""
     plain, marked = answers(

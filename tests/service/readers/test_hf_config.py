@@ -97,6 +97,45 @@ def test_what_is_refused(document: Any, kind: type[InputError], pointer: str | N
     assert error.value.info.pointer == pointer
 
 
+@pytest.mark.parametrize(
+    ("settings", "pointer", "value"),
+    [
+        ({"depths": [100_000] * 4}, "depths", 400_000),
+        ({"depths": [2_600, 2_500, 2_500, 2_500]}, "depths", 10_100),
+        ({"num_decoder_layers": 10_001}, "num_decoder_layers", 10_001),
+        ({"vision_config": {"depth": 10**6}}, "vision_config.depth", 10**6),
+        ({"backbone_config": {"num_block_repeats": [9_999, 2]}}, "backbone_config.num_block_repeats", 10_001),
+        ({"layers_per_block": 10**9}, "layers_per_block", 10**9),
+        ({"attention_types": [[["global", "local"], 10**8]]}, "attention_types", 10**8),
+        ({"layer_types": "x", "layers_block_types": 3, "mlp_layers": [0] * 10_001}, "mlp_layers", 10_001),
+        ({"num_labels": 10**8}, "num_labels", 10**8),
+        ({"a": {"num_labels": 600_000}, "b": {"num_labels": 600_000}}, "b.num_labels", 600_000),
+    ],
+)
+def test_what_asks_for_more_than_can_be_built_is_refused_at_once(
+    settings: dict[str, Any], pointer: str, value: int
+) -> None:
+    """Numbers and lists of layers under whatever name, and labels, each of which the library makes a text for."""
+    with pytest.raises(LimitExceeded) as error:
+        hf_config.read(upload({"x": raw({**LLAMA, **settings})}))
+    assert (error.value.info.pointer, error.value.info.extra["value"]) == (pointer, value)
+    assert str(error.value.info.detail).startswith(f"{pointer} asks for {value:,} ")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"vocab_size": 10**7, "max_position_embeddings": 10**7, "hidden_size": 65_536, "n_positions": 10**6},
+        {"moe_layers": list(range(160)), "vision_feature_layers": [-2, 5]},
+        {"num_attention_heads_per_layer": [96] * 200, "num_experts": 16_384, "layer_norm_eps": 1e-5},
+        {"depths": [3, 3, 27, 3], "num_labels": 21_843, "use_layers": True, "max_depth": 65_535},
+    ],
+)
+def test_sizes_and_places_are_no_counts(settings: dict[str, Any]) -> None:
+    """Rows of tables cost nothing, and a list of places is as deep as its last one says."""
+    assert isinstance(hf_config.read(upload({"x": raw({**LLAMA, **settings})})), BuildRequest)
+
+
 def test_a_spec_is_bounded() -> None:
     """In bytes."""
     with pytest.raises(LimitExceeded):
