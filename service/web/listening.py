@@ -29,10 +29,10 @@ def address(host: str, port: str) -> str:
 
 def check_environment(environ: Mapping[str, str]) -> None:
     """That PORT and WEB_CONCURRENCY can be meant, which gunicorn reads by itself; ValueError says what is wrong."""
-    for name, most in (("PORT", 65535), ("WEB_CONCURRENCY", 1024)):
+    for name, least, most in (("PORT", 0, 65535), ("WEB_CONCURRENCY", 1, 1024)):
         given = environ.get(name)
-        if given is not None and not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= most):
-            raise ValueError(f"{name}={given!r}: it must be a whole number from 1 to {most}.")
+        if given is not None and not (given.isascii() and given.isdecimal() and least <= int(given[:9]) <= most):
+            raise ValueError(f"{name}={given!r}: it must be a whole number from {least} to {most}.")
 
 
 def bound(settings: Settings, listeners: Sequence[Any]) -> str:

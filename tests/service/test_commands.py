@@ -62,7 +62,8 @@ def test_role_time_and_quotas_can_be_chosen(run, kept):
 
 @pytest.mark.parametrize(
     "wrong",
-    [("a b",), ("a:b",), ("ann", "--role", "root"), ("ann", "--expires-in", "soon"), ("ann", "--expires-in", "0d"), ("ann", "--expires-in", "99999y"),
+    [("a b",), ("a:b",), ("ann", "--role", "root"), ("ann", "--expires-in", "soon"), ("ann", "--expires-in", "0d"),
+     ("ann", "--expires-in", "99999y"),
      ("ann", "--quota", "x=1"), ("ann", "--quota", "bytes_per_day=-1"), ("ann", "--quota", "bytes_per_day"), ()],
 )  # fmt: skip
 def test_what_cannot_be_meant_makes_no_key(run, kept, wrong):

@@ -111,7 +111,7 @@ def test_an_upload_is_held_against_its_digest_where_its_values_matter(blobs, mon
     """In pieces; a file of the same size and other content is InputLost."""
     monkeypatch.setattr(module, "VERIFIED_AT_ONCE", 3)
     digest, _ = keep(blobs, b"content")
-    with open(blobs.path(digest), "rb") as file:
+    with blobs.path(digest).open("rb") as file:
         blobs.verify(file.fileno(), digest)
         blobs.path(digest).write_bytes(b"CONTENT")
         with pytest.raises(InputLost):
