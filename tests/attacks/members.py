@@ -21,14 +21,14 @@ from tests.attacks.torch_files import CLEAN, ELF, WHOLE, archive, payload, saved
 
 ATTACKS = Attacks()
 JOBLIB = "https://joblib.readthedocs.io/en/stable/generated/joblib.dump.html (compress)"
-RED_TEAM = "a red team's folders, 2026-11"
+TRIED = "tried here: what lies in folders beside models"
 FOLDER = {"model.safetensors": WEIGHTS, "config.json": json.dumps(CONFIG).encode()}
 DLL = b"MZ" + bytes(58) + struct.pack("<I", 128) + bytes(64) + b"PE\0\0" + bytes(60)
 BYTECODE = b"\xa7\x0d\x0d\x0a" + bytes(12) + b"\xe3" + bytes(60)
 KERAS = json.dumps({"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": []}}).encode()
 
 
-def attack(id_: str, name: str, idea: str, make: Any, expects: Outcome, source: str = RED_TEAM) -> None:
+def attack(id_: str, name: str, idea: str, make: Any, expects: Outcome, source: str = TRIED) -> None:
     """One of these."""
     ATTACKS.add(id_, name, idea, source, make, expects)
 
@@ -85,7 +85,7 @@ def handler_of_torchserve(trap: Trap) -> bytes:
     )
 
 
-@ATTACKS("A16-41", source=RED_TEAM, expects=named("python_code", "medium", "odd.py"))
+@ATTACKS("A16-41", source=TRIED, expects=named("python_code", "medium", "odd.py"))
 def code_that_a_document_names(trap: Trap) -> Files:
     """`auto_map` names a module of no particular name."""
     config = {**CONFIG, "auto_map": {"AutoModel": "odd.Model"}}
@@ -170,7 +170,7 @@ def array_of_objects_beside(trap: Trap) -> bytes:
     return saved(CLEAN, {"m/extra.npy": objects(payload(trap))}, WHOLE)
 
 
-@ATTACKS("P6-92", source=RED_TEAM, expects=named("pickle_global", "critical", "model.weights.npz!/__root__.npy"))
+@ATTACKS("P6-92", source=TRIED, expects=named("pickle_global", "critical", "model.weights.npz!/__root__.npy"))
 def array_of_objects_in_an_archive_in_keras(trap: Trap) -> bytes:
     """The weights of a Keras file are an .npz of an array of objects."""
     npz = archive({"__root__.npy": objects(payload(trap))})
@@ -196,7 +196,7 @@ def more_padding_than_is_run(trap: Trap) -> bytes:
     )
 
 
-@ATTACKS("P6-95", source=RED_TEAM, expects=harmless())
+@ATTACKS("P6-95", source=TRIED, expects=harmless())
 def storage_that_reads_as_a_pickle(trap: Trap) -> bytes:
     """The numbers of a tensor are a pickle's bytes: nothing loads a storage as one, so it is no danger."""
     return archive(
@@ -205,7 +205,7 @@ def storage_that_reads_as_a_pickle(trap: Trap) -> bytes:
     )  # fmt: skip
 
 
-@ATTACKS("P6-96", source=RED_TEAM, expects=named("pickle_global", "critical", "z.pkl"))
+@ATTACKS("P6-96", source=TRIED, expects=named("pickle_global", "critical", "z.pkl"))
 def grave_dangers_behind_many_lesser_ones(trap: Trap) -> Files:
     """Hundreds of names that are worth little fill no list that the payload should stand in."""
     decoys = b"".join(b"_target_: a.C%d\n" % at for at in range(500))

@@ -89,8 +89,12 @@ def registry() -> dict[str, Any]:
 
 
 def test_the_names_are_those_of_the_registry(registry: dict[str, Any]) -> None:
-    """One that is missing would be told as another library's, one that is made up would pass as TensorFlow's."""
-    assert registry.keys() == REGISTERED
+    """One that is missing would be told as another library's, one that is made up would pass as TensorFlow's.
+
+    Builds for one processor or another differ by a few that only the runtime itself puts into graphs.
+    """
+    assert registry.keys() - REGISTERED == set()
+    assert {op for op in REGISTERED - registry.keys() if not op.startswith("_")} == set()
 
 
 def test_each_operation_that_speaks_of_places_or_programs_is_listed(registry: dict[str, Any]) -> None:
@@ -100,7 +104,7 @@ def test_each_operation_that_speaks_of_places_or_programs_is_listed(registry: di
         if ACTING.search(op) or SPEAKING.search(said) or any(map(TELLING.search, names))
     }  # fmt: skip
     computing = {op for ops in COMPUTE.values() for op in ops.split()}
-    assert {op for op in speaking if not is_listed(op)} == computing
+    assert {op for op in speaking if not is_listed(op)} == computing & registry.keys()
 
 
 def test_what_is_listed_exists(registry: dict[str, Any]) -> None:
