@@ -31,7 +31,7 @@ PICKLES = {
     "T7": "functions of PyTorch that evaluate or load",
     "T8": "a fall-back from a safe way of loading to an unsafe one",
     "P1": "names that no list of bad names has",
-    "P2": "names put together on the pickle's stack",
+    "P2": "names put together on the pickle's stack, objects that act in another's place",
     "P3": "frames that lie about their length",
     "P4": "pickles within strings, encoded and compressed",
     "P5": "pickles that break after they have run",
