@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.attacks.frame import Harmless, Trap, catalogue
+from tests.attacks.frame import Harmless, Noted, Trap, catalogue
 from tests.attacks.opcodes import PROTO, STOP, call, named, number, stacked, text
 from tests.attacks.zips import Entry, archive
 from tests.corpus import CACHE, corpus_dir
@@ -271,9 +271,9 @@ _LLAMA = {
 
 
 def own(trap: Trap) -> Iterator[Case]:
-    """The pickles of our own catalogue, with endings that other scanners go by."""
+    """The pickles of our own catalogue, with endings that other scanners go by; none that only contradicts itself."""
     for attack in catalogue():
-        if ROWS.match(attack.id):
+        if ROWS.match(attack.id) and not isinstance(attack.expects, Noted):
             files = {_ended(name, data): data for name, data in attack.files(trap).items()}
             yield Case("our own", attack.label, files, not isinstance(attack.expects, Harmless))
 
