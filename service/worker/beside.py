@@ -6,6 +6,7 @@ what it also is, or loads a file or member that no reader here did, would run wh
 
 from __future__ import annotations
 
+import contextlib
 import re
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -222,7 +223,8 @@ def _among(files: _Files, search: _Search) -> Iterator[Danger]:
     for name in files.names:
         if beside_code.is_source(name):
             sources.append(name)
-        yield from _of_file(files, name, search)
+        with contextlib.suppress(InputError):  # nobody can load what is broken, and the model is not
+            yield from _of_file(files, name, search)
     if files.holder != "package":
         served = any(beside_configs.is_served(name) for name in files.all)
         yield from beside_code.sources(sources, search.configs.modules, served=served)
@@ -246,8 +248,6 @@ def _of_file(files: _Files, name: str, search: _Search) -> list[Danger]:
         return [beside_pickles.closed(name)] if beside_pickles.is_named(name) else []
     except LimitExceeded:
         search.pickles.cut = search.pickles.cut or beside_pickles.is_likely(name, start)
-        return []
-    except InputError:
         return []
     found = beside_configs.in_config(source, name, search.configs) if config else []
     return found + (beside_pickles.in_file(source, name, search.pickles) if pickled else [])

@@ -14,6 +14,8 @@ from service.registry import load_readers
 from service.tree import Danger
 from service.worker.reading import read
 from tests.attacks.torch_files import CLEAN, ELF, WHOLE, archive, saved
+from tests.attacks.zips import DEFLATED, Entry
+from tests.attacks.zips import archive as zipped
 from tests.service.parsers.joblibs import mapping, sample, wrapper
 from tests.service.parsers.pickles import call, text
 from tests.service.readers.fielded import upload
@@ -174,3 +176,13 @@ def test_lesser_dangers_do_not_take_the_place_of_grave_ones() -> None:
     names = "".join(f"_target_: a.B{at}\n" for at in range(100)).encode()
     found = told({**FOLDER, **{f"{at}.yaml": names for at in range(9)}, "z.pkl": EVIL})
     assert ("pickle_global", "critical", "z.pkl") in found
+
+
+@pytest.mark.parametrize("size", [30, 131, 5000])
+@pytest.mark.parametrize("name", [b"extra.npy", b"extra.pkl", b"extra.yaml", b"extra.zip", b"extra.joblib"])
+def test_a_member_that_is_broken_refuses_no_model(name: bytes, size: int) -> None:
+    """It ends before its declared size: nobody can load it, and the model is none the worse; what follows is seen."""
+    longer = {"size": size}
+    broken = Entry(name, b"\x93NUMPY" + bytes(14), DEFLATED, local=longer, central=longer)
+    model = [Entry(b"m/data.pkl", CLEAN), Entry(b"m/data/0", bytes(24)), Entry(b"m/version", b"3\n")]
+    assert told({"m.pt": zipped([*model, broken, Entry(b"z.pkl", EVIL)])}) == {("pickle_global", "critical", "z.pkl")}
