@@ -7,7 +7,7 @@ self-containing lists must not reach the encoder.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MAX_TEXT = 4096
@@ -25,6 +25,11 @@ def text(value: str, limit: int = MAX_TEXT) -> str:
     if len(value) > limit:
         value = f"{value[:limit]}… ({len(value) - limit} more characters)"
     return value.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def shortened(names: Sequence[str], most: int) -> tuple[str, ...]:
+    """Names for a sentence: those beyond the first `most` become an ellipsis."""
+    return tuple(names) if len(names) <= most else (*names[:most], "…")
 
 
 def is_number(value: Any) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-Held = TypeVar("Held")
+_Held = TypeVar("_Held")
 
 _KINDS = {
     "linear": "linear",
@@ -89,7 +89,7 @@ COMPRESSED: MappingProxyType[str, dict[str, str]] = MappingProxyType(
 """Operations that only say how a constant is stored: the operand with the values (""), and roles of the others."""
 
 
-def in_order(operands: Mapping[str, Held]) -> list[tuple[str, Held]]:
+def in_order(operands: Mapping[str, _Held]) -> list[tuple[str, _Held]]:
     """Operands in the order of their definitions, then by name: a program keeps them in a map, which has no order.
 
     The map is written in another order each time that the same model is saved.

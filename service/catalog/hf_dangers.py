@@ -14,7 +14,7 @@ from service.catalog.chat_templates import MAX_TEMPLATE, template_danger
 from service.catalog.code_names import runs_code
 from service.catalog.hf_documents import Document, read_document
 from service.catalog.hf_folder import Folder
-from service.catalog.hydra_targets import severity_of
+from service.catalog.hydra_targets import severity_under
 from service.catalog.listing import listed
 from service.catalog.pickle_names import words
 from service.catalog.yaml_dangers import TARGET, TARGET_REFERENCE
@@ -94,9 +94,7 @@ def _of_item(key: Any, item: Any, place: str, member: str | None) -> Iterator[Da
     known = _KEYS.get(key)
     if known is not None and known.applies(item):
         yield _danger(known, place, item, member)
-    severity = severity_of(item) if key in ("_target_", "target") and isinstance(item, str) else None
-    if key == "target":  # of latent diffusion's configurations, and of many others that call nothing
-        severity = "medium" if severity == "high" else None
+    severity = severity_under(key, item) if key in ("_target_", "target") and isinstance(item, str) else None
     if severity is not None:
         yield _danger(_Known("hydra_target", severity, TARGET, _is_text, TARGET_REFERENCE), place, item, member)
     if key in ("chat_template", "template") and isinstance(item, str):

@@ -27,8 +27,8 @@ _DOING = re.compile(r"Lambda|TFSM|ModuleWrapper|Interpreter|Agent|Tool(?:Box)?\Z
 """Classes of theirs that do more than that."""
 _FUNCTIONS = ("torch.nn.functional", "torch.nn.init")
 _SCHEDULE = re.compile(r"transformers\.(?:optimization\.)?get_\w*schedule\w*\Z", re.ASCII)
-_RUNNING = words("sh plumbum cffi cupy fire fsspec gradio mlflow huggingface_hub nltk hydra_zen wget gdown")
-"""Packages that no pickle of a model names, and that run or fetch what they are told to."""
+_RUNNING = words("cupy gradio mlflow nltk hydra_zen")
+"""Packages beside those of `code_names` that run or fetch what a configuration tells them to."""
 _CLASS = re.compile(r"_?[A-Z]\w*\Z", re.ASCII)
 _COMPUTED = "${"
 
@@ -53,6 +53,17 @@ def severity_of(target: str) -> Severity | None:
     if _runs(steps):
         return "high"
     return "low" if is_class else "medium"
+
+
+def severity_under(key: str, target: str) -> Severity | None:
+    """How bad `target` is as the value of `key`: `_target_` is always called, `target` by few who read it.
+
+    `target` stands in latent diffusion's configurations, and in many others that call nothing.
+    """
+    severity = severity_of(target)
+    if key != "target":
+        return severity
+    return "medium" if severity == "high" else None
 
 
 def _is_harmless(module: str, name: str) -> bool:

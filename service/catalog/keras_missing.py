@@ -18,7 +18,7 @@ from service.catalog.keras_inner import inner_layers
 from service.catalog.keras_legacy import modern
 from service.catalog.keras_variables import own_variables
 from service.language import Message, msg, msgn
-from service.plain import text
+from service.plain import shortened, text
 from service.tree import Finding, Frozen, Layer
 
 RULE = "variable_missing"
@@ -148,11 +148,11 @@ def without_moved(short: list[Lacking], layers: Sequence[Layer], roots: Iterable
 
 def note(short: Sequence[Lacking]) -> Message:
     """That the counts leave something out."""
-    names = [text(one.path, 200) for one in short[:_MAX_NAMES]]
+    names = [text(one.path, 200) for one in short]
     return msgn(
         "{n} layer lacks weights that its configuration asks for, so the counts leave them out: {layers}.",
         "{n} layers lack weights that their configuration asks for, so the counts leave them out: {layers}.",
-        n=len(short), layers=tuple([*names, "…"] if len(short) > _MAX_NAMES else names),
+        n=len(short), layers=shortened(names, _MAX_NAMES),
     )  # fmt: skip
 
 
@@ -162,7 +162,6 @@ def findings(short: Sequence[Lacking]) -> list[Finding]:
 
 
 def _finding(one: Lacking) -> Finding:
-    names = one.wanted if len(one.wanted) <= _MAX_NAMES else (*one.wanted[:_MAX_NAMES], "…")
     return Finding(
         rule=RULE,
         severity="high",
@@ -170,7 +169,7 @@ def _finding(one: Lacking) -> Finding:
         what=msgn(
             "A {type} with the recorded configuration has {n} weight ({names}), and the file holds {held} for it.",
             "A {type} with the recorded configuration has {n} weights ({names}), and the file holds {held} for it.",
-            n=len(one.wanted), type=one.type, names=names, held=one.held,
+            n=len(one.wanted), type=one.type, names=shortened(one.wanted, _MAX_NAMES), held=one.held,
         ),
         why=msg("Keras refuses to load the file, or leaves these weights at their initial values."),
         action=msg("Save the model again, with the weights of all its layers."),

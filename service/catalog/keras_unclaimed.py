@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from service.catalog.integrity import listed
 from service.catalog.keras_states import beside
 from service.catalog.keras_tree import OPTIMIZER
+from service.catalog.mismatch import RULE, other_weights
 from service.language import msg, msgn
 from service.parsers.hdf5 import Dataset, Group
-from service.plain import text
+from service.plain import shortened, text
 from service.tree import Finding, Layer, Shape, State, element_count
 
 _MAX_NAMES = 12
@@ -82,13 +83,12 @@ def unclaimed(datasets: Sequence[Dataset], member: str | None) -> tuple[tuple[St
     """A state of arrays that no layer claims, and the finding that names them."""
     if not datasets:
         return (), ()
-    names = tuple(text(one.path, 200) for one in datasets[:_MAX_NAMES])
     what = msgn(
         "The file holds {n} array ({total} values) that belongs to no layer: {names}. It is counted apart.",
         "The file holds {n} arrays ({total} values) that belong to no layer: {names}. They are counted apart.",
         n=len(datasets),
         total=sum(element_count(one.shape) or 0 for one in datasets),
-        names=names if len(datasets) <= _MAX_NAMES else (*names, "…"),
+        names=shortened([text(one.path, 200) for one in datasets], _MAX_NAMES),
     )
     why = msg("They are what a layer that was removed left behind, or were put into the file beside the model.")
     return (beside("unclaimed", datasets, member),), (
@@ -116,7 +116,7 @@ def wrong_shapes(layers: Iterable[Layer]) -> list[Finding]:
 
     Looked at are vectors of a normalisation, which are all of one shape, and sizes that follow from the input's.
     """
-    return listed("formula_mismatch", [_odd(layer) for layer in layers if _is_odd(layer)])
+    return listed(RULE, [other_weights(layer) for layer in layers if _is_odd(layer)])
 
 
 def _is_odd(layer: Layer) -> bool:
@@ -153,21 +153,3 @@ def _differs(layer: Layer, shapes: Sequence[Shape | None], axis: int) -> bool:
     given = layer.input_shapes[0] if layer.input_shapes else ()
     size = given[axis] if -len(given) <= axis < len(given) else None
     return size is not None and any(shape and shape[0] not in (None, size) for shape in shapes)
-
-
-def _odd(layer: Layer) -> Finding:
-    """In the words of the findings that explanations bring where a layer has weights it should not have."""
-    total = sum(weight.count or 0 for weight in layer.weights)
-    return Finding(
-        rule="formula_mismatch",
-        severity="low",
-        path=layer.path,
-        what=msgn(
-            "The file holds {n} weight ({total} values) that a {type} with the recorded configuration does not have.",
-            "The file holds {n} weights ({total} values), which are not those of a {type} with the recorded "
-            "configuration.",
-            n=len(layer.weights), total=total, type=layer.type or layer.kind,
-        ),
-        why=msg("The layer is not what its class and configuration say, so its count can only be summed up."),
-        action=msg("Look for weights that were added, removed or resized after the layer was made."),
-    )  # fmt: skip

@@ -14,7 +14,7 @@ from service.catalog.keras_names import Stored, stored
 from service.language import Message, msg
 from service.parsers.hdf5 import Dataset
 from service.parsers.tensorflow_types import ITEM_BYTES
-from service.plain import text
+from service.plain import shortened, text
 from service.tree import Group, Layer, Location, Shape, Source, Weight, element_count
 
 AS_STORED = msg(
@@ -131,7 +131,7 @@ def _sliced(variable: Variable) -> Message:
         "{name} is stored in {n} slices of shapes {shapes}; it is shown as the one variable that they make up.",
         name=text(variable.name, 200),
         n=len(variable.slices),
-        shapes=tuple(_shape(shape) for shape in variable.slices[:10]) + (("…",) if len(variable.slices) > 10 else ()),
+        shapes=shortened([_shape(shape) for shape in variable.slices], 10),
     )
 
 

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from urllib.parse import unquote
 
 from service.catalog import torch_globals
-from service.catalog.hydra_targets import severity_of
+from service.catalog.hydra_targets import severity_under
 from service.catalog.listing import listed
 from service.catalog.pickle_names import is_standard
 from service.language import msg
@@ -85,9 +85,7 @@ def _targets(content: str, member: str | None) -> Iterator[Danger]:
             continue
         value = _value(content, at + 1)
         target = anchors.get(value[1:], value) if value.startswith("*") else value
-        severity = severity_of(target)
-        if match[1] == "target":  # of latent diffusion's configurations, and of many others that call nothing
-            severity = "medium" if severity == "high" else None
+        severity = severity_under(match[1], target)
         if severity is not None and not _is_comment(content, match.start()):
             detail = text(f"{match[1]}: {target}", 500)
             yield Danger(code="hydra_target", severity=severity, member=member, detail=detail, what=TARGET,

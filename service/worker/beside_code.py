@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from service.language import Message, msg
-from service.plain import text
+from service.plain import shortened, text
 from service.tree import Danger, Severity
 
 HEAD = 64
@@ -92,5 +92,5 @@ def sources(names: Iterable[str], modules: Collection[str], *, served: bool) -> 
             others.append(name)
     if others:
         what = msg("Python code lies beside the model, which nothing here says that a loader runs.")
-        shown = ", ".join([*others[:_MOST_NAMED], *(["…"] if len(others) > _MOST_NAMED else [])])
+        shown = ", ".join(shortened(others, _MOST_NAMED))
         yield Danger(code="python_code", severity="low", member=text(others[0]), detail=text(shown, 500), what=what)

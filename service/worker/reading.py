@@ -11,7 +11,7 @@ from service.enrich.pipeline import Deliver, enrich
 from service.errors import ErrorInfo, InputError, UnsupportedFeature
 from service.formats import BuildRequest, Reader, Upload
 from service.language import Message, msg, msgn
-from service.plain import text
+from service.plain import shortened, text
 from service.tree import Model
 from service.worker.beside import beside
 from service.worker.gathering import Held, gather
@@ -107,6 +107,5 @@ def _unread(unread: Iterable[str]) -> list[Message]:
     names = [text(name, 100) for name in unread]
     if not names:
         return []
-    shown = (*names[:MOST_NAMED], "…") if len(names) > MOST_NAMED else tuple(names)
     return [msgn("{n} file was not read as a model: {names}.", "{n} files were not read as models: {names}.",
-                 n=len(names), names=shown)]  # fmt: skip
+                 n=len(names), names=shortened(names, MOST_NAMED))]  # fmt: skip

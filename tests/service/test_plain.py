@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.plain import MAX_DEPTH, MAX_TEXT, json_value, text
+from service.plain import MAX_DEPTH, MAX_TEXT, json_value, shortened, text
 
 ANYTHING = st.recursive(
     st.none()
@@ -51,3 +51,9 @@ def test_self_containing_values_end() -> None:
 def test_numbers_that_json_cannot_hold() -> None:
     """NaN and infinities become their names, astronomically large integers a description."""
     assert json_value([float("nan"), float("-inf"), 1 << 10_000]) == ["nan", "-inf", "<integer of 10001 bits>"]
+
+
+def test_names_beyond_the_most_become_an_ellipsis() -> None:
+    """Up to the most all are named; one more, and an ellipsis stands for the rest."""
+    assert shortened(["a", "b"], 2) == ("a", "b")
+    assert shortened(["a", "b", "c"], 2) == ("a", "b", "…")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.catalog.mismatch import mismatch_of, other_weights
 from service.enrich.explanations.recipe import Claim, Recipe, evaluate, formula
 from service.language import Message, msg, msgn
 from service.tree import Finding, Frozen, Layer
@@ -81,7 +82,7 @@ def mismatch(layer: Layer, recipe: Recipe, total: int) -> list[Finding]:
     if not _is_sure(layer):
         return []
     return [
-        _finding(
+        mismatch_of(
             layer,
             msg("{type} with these sizes has {expected} weights ({formula}), but the file holds {total}.",
                 type=layer.type, expected=evaluate(recipe.sums), formula=formula(recipe.sums), total=total),
@@ -94,24 +95,7 @@ def unassigned(layer: Layer, framework: str) -> Finding | None:
     held = [weight for weight in layer.weights if weight.role == "weight"]
     if framework != "keras" or not _is_sure(layer) or not held or not layer.config:
         return None
-    total = sum(weight.count or 0 for weight in layer.weights)
-    return _finding(
-        layer,
-        msgn("The file holds {n} weight ({total} values) that a {type} with the recorded configuration does not have.",
-             "The file holds {n} weights ({total} values), which are not those of a {type} with the recorded "
-             "configuration.", n=len(layer.weights), total=total, type=layer.type),
-    )  # fmt: skip
-
-
-def _finding(layer: Layer, what: Message) -> Finding:
-    return Finding(
-        rule="formula_mismatch",
-        severity="low",
-        path=layer.path,
-        what=what,
-        why=msg("The layer is not what its class and configuration say, so its count can only be summed up."),
-        action=msg("Look for weights that were added, removed or resized after the layer was made."),
-    )
+    return other_weights(layer)
 
 
 def with_rest(found: list[Finding]) -> list[Finding]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from service.enrich.counts import PARAMETER_GROUPS
 from service.frameworks import conventions
 from service.language import Message
+from service.plain import shortened
 from service.tree import Frozen, Group, Layer, Part, Term, Weight
 
 _ORDER: tuple[Group, ...] = ("trainable", "frozen", "unknown", "statistic", "other")
@@ -98,7 +99,7 @@ def names(weights: Iterable[Weight]) -> tuple[str, ...]:
 
 def listed(found: tuple[str, ...]) -> tuple[str, ...]:
     """Names for a sentence: those beyond what anybody would read become an ellipsis."""
-    return found if len(found) <= MAX_NAMES else (*found[:MAX_NAMES], "…")
+    return shortened(found, MAX_NAMES)
 
 
 def _value(product: Iterable[Term]) -> int:

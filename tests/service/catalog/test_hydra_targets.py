@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.catalog.hydra_targets import severity_of
+from service.catalog.hydra_targets import severity_of, severity_under
 
 HARMLESS = """
 nemo.collections.asr.modules.ConformerEncoder torch.nn.Linear torch.optim.AdamW torch.optim.lr_scheduler.StepLR
@@ -55,3 +55,23 @@ def test_other_classes_are_low(target: str) -> None:
 def test_what_names_nothing_is_none(target: str) -> None:
     """A name without a module, or what is no name."""
     assert severity_of(target) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "target", "severity"),
+    [
+        ("_target_", "os.system", "high"),
+        ("target", "os.system", "medium"),
+        ("_target_", "my.package.Model", "low"),
+        ("target", "my.package.Model", None),
+    ],
+)
+def test_few_who_read_a_plain_target_call_it(key: str, target: str, severity: str | None) -> None:
+    """Under `target` only what is known to run counts, one step less than under `_target_`, which is always called."""
+    assert severity_under(key, target) == severity
+
+
+@pytest.mark.parametrize("package", ["sh", "fire", "fsspec", "gdown", "wget", "cffi", "plumbum", "huggingface_hub"])
+def test_packages_that_run_or_fetch_are_known_from_the_one_list_of_them(package: str) -> None:
+    """Whatever of them is called, the finding is high."""
+    assert severity_of(f"{package}.anything") == severity_of(f"{package}.inner.Thing") == "high"
